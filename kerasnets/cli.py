@@ -1,0 +1,83 @@
+"""The command line: subcommand -> function, and how each kind of failure ends."""
+
+import sys
+import traceback
+from importlib import import_module
+
+import click
+
+from kerasnets import __version__
+from kerasnets.errors import CheckFailed, UserError, nearest
+
+COMMANDS = {
+    "init": ("kerasnets.proposal:init", "Look at a folder of images and write a config for it."),
+    "train": ("kerasnets.training.command:train", "Train a config; write a run directory."),
+    "evaluate": ("kerasnets.inference.command:evaluate", "Measure a run or an exported model on labelled images."),
+    "export": ("kerasnets.artifacts.command:export", "Write a run's model for servers, verify and publish it."),
+    "predict": ("kerasnets.inference.command:predict", "Classify images with an exported model."),
+    "models": ("kerasnets.models.command:models", "List the models; show one model's options and stages."),
+    "config": ("kerasnets.config_command:config", "Print a resolved config, or the JSON schema of configs."),
+    "samples": ("kerasnets.data.command:samples", "Write images of a run's data set as PNG files."),
+}
+
+
+class Commands(click.Group):
+    """A group that imports a command's module only when that command is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, function = COMMANDS[cmd_name][0].split(":")
+        command: click.Command = getattr(import_module(module), function)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise UserError(f"no command '{args[0]}'{nearest(args[0], COMMANDS)}; see `kerasnets --help`")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, words) for name, (_, words) in COMMANDS.items()])
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="kerasnets")
+def kerasnets() -> None:
+    """Train image classifiers in Keras, see why a run works or fails, ship a verified model.
+
+    Start with `kerasnets init FOLDER` on a folder of images, or `kerasnets train digits-resnet20`.
+    """
+
+
+def main() -> None:
+    """Run the command line and exit: 0 done, 2 wrong input, 3 a check refused, 1 a fault of ours, 130 Ctrl-C."""
+    from kerasnets.console import quiet_tensorflow
+
+    quiet_tensorflow()
+    try:
+        code = kerasnets.main(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except UserError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(2)
+    except CheckFailed as error:
+        click.echo(f"Refused: {error}", err=True)
+        sys.exit(3)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("Interrupted.", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(1)
+    except Exception:  # the last resort: a fault of ours, with what is needed to report it
+        traceback.print_exc()
+        click.echo("This is a fault in kerasnets; please report it with the text above.", err=True)
+        sys.exit(1)

@@ -1,0 +1,425 @@
+"""The typed config: load from YAML, override by dotted words, check, dump. Imports no TensorFlow.
+
+Every scalar is read as text and converted by the declared type of its key, so that `6e-4` is a number and `on` a
+word wherever the key wants one (PyYAML's own guesses differ).
+"""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, get_type_hints
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    create_model,
+    model_validator,
+)
+
+from kerasnets.config_errors import describe
+from kerasnets.errors import UserError, nearest
+
+_NULLS = ("", "null", "none", "~")
+
+
+def _none(value: object) -> object:
+    return None if isinstance(value, str) and value.lower() in _NULLS else value
+
+
+def _square(value: object) -> object:
+    """Let `32` and `[32, 40]` both stand for (height, width) in pixels."""
+    return (value, value) if isinstance(value, int | str) else value
+
+
+def _tuple(value: object) -> object:
+    """Let one word or a comma-separated list stand for a tuple on the command line."""
+    return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+
+def _at_most_one(*names: str) -> str:
+    return f"at most one of {', '.join(names)} may be set"
+
+
+Optional_ = BeforeValidator(_none)
+Share = Annotated[float, Field(ge=0, lt=1)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+NonNegative = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=0)]
+ImageSize = Annotated[tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]], BeforeValidator(_square)]
+
+
+class Section(BaseModel):
+    """A frozen part of the config that refuses unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=())
+
+
+class RandomResizedCrop(Section):
+    """A random window of the image, resized to the model's input (Szegedy et al. 2014, sec. 6)."""
+
+    scale: tuple[Positive, Positive] = (0.08, 1.0)
+    """Smallest and largest share of the image's area that the window covers."""
+    ratio: tuple[Positive, Positive] = (3 / 4, 4 / 3)
+    """Smallest and largest width / height of the window."""
+
+
+class ColorJitter(Section):
+    """Random factors in [1 - x, 1 + x]; for hue, a random turn in [-x, x] of the colour circle."""
+
+    brightness: NonNegative = 0.0
+    contrast: NonNegative = 0.0
+    saturation: NonNegative = 0.0
+    hue: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+
+
+class RandAugment(Section):
+    """RandAugment (Cubuk et al. 2019): `layers` random operations, each at `magnitude` of 30."""
+
+    layers: Annotated[int, Field(ge=1, le=8)] = 2
+    magnitude: Annotated[int, Field(ge=0, le=30)] = 9
+
+
+class Augment(Section):
+    """Random changes of training images; never part of a model."""
+
+    pad_crop: Count = 0
+    """Pad by this many pixels on each side, then crop at random (He et al. 2015, sec. 4.2: 4)."""
+    flip: bool = False
+    """Mirror left and right with probability 1/2."""
+    random_resized_crop: Annotated[RandomResizedCrop | None, Optional_] = None
+    color_jitter: Annotated[ColorJitter | None, Optional_] = None
+    rand_augment: Annotated[RandAugment | None, Optional_] = None
+    random_erasing: Probability = 0.0
+    """Probability of erasing a random rectangle (Zhong et al. 2017)."""
+    mixup: NonNegative = 0.0
+    """Alpha of MixUp's Beta distribution (Zhang et al. 2017); 0 is off."""
+    cutmix: NonNegative = 0.0
+    """Alpha of CutMix's Beta distribution (Yun et al. 2019); 0 is off."""
+
+
+class Data(Section):
+    """Which images, how they are split, and what becomes of their pixels."""
+
+    source: Literal["digits", "idx", "folder", "npz", "csv"]
+    path: Annotated[Path | None, Optional_] = None
+    """Folder or file of the images; relative to the working directory. Not for `digits`."""
+    image_size: Annotated[ImageSize | None, Optional_] = None
+    """Height and width of the model's input in pixels; default: the images' own size, 224 for files."""
+    channels: Annotated[Literal[1, 3] | None, BeforeValidator(lambda v: int(v) if v in ("1", "3") else _none(v))] = None
+    """1 (grey) or 3 (RGB); default: the images' own, 3 for files."""
+    validation_split: Share = 0.2
+    """Share of the training images held out, per class, where the source has no validation split."""
+    test_split: Share = 0.0
+    """Share of the training images held out for a final test, where the source has no test split."""
+    resize: Literal["crop", "squash", "pad"] = "crop"
+    """crop: shorter side to size, central crop; squash: ignore the aspect ratio; pad: longer side to size."""
+    crop_ratio: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Share of the resized shorter side that the central crop keeps (ImageNet recipes: 0.875)."""
+    normalize: Literal["dataset", "imagenet", "mean_image", "unit"] = "dataset"
+    """dataset: mean and std of the training split; mean_image: subtract its mean picture; unit: 0..1."""
+    skip_corrupt: bool = False
+    """Leave unreadable files out (counted and listed in the run) instead of stopping."""
+    cache: Literal["none", "memory"] = "none"
+    workers: Count = 0
+    """Images decoded at the same time; 0: one a core."""
+    augment: Augment = Augment()
+
+    @model_validator(mode="after")
+    def _path_fits_source(self) -> Self:
+        if (self.path is None) != (self.source == "digits"):
+            wants = "takes no data.path" if self.source == "digits" else "needs data.path"
+            raise ValueError(f"source '{self.source}' {wants}")
+        if self.validation_split + self.test_split >= 1:
+            raise ValueError("validation_split and test_split together leave nothing to train on")
+        return self
+
+
+class Training(Section):
+    """How the weights are learnt."""
+
+    epochs: Annotated[int, Field(ge=1)] = 30
+    batch_size: Annotated[int, Field(ge=1)] = 128
+    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
+    learning_rate: Positive = 0.1
+    """Peak learning rate."""
+    momentum: Share = 0.9
+    """Of SGD."""
+    nesterov: bool = False
+    """Nesterov's momentum, for SGD."""
+    beta_1: Share = 0.9
+    """Of Adam and AdamW."""
+    beta_2: Share = 0.999
+    """Of Adam and AdamW."""
+    epsilon: Positive = 1e-7
+    """Of Adam and AdamW."""
+    weight_decay: NonNegative = 0.0
+    """Strength; applies to kernels only, never to biases or batch normalisation."""
+    weight_decay_kind: Literal["l2", "decoupled"] = "l2"
+    """l2: added to the gradient (w * strength); decoupled: w -= rate * strength * w (Loshchilov, Hutter 2017)."""
+    schedule: Literal["constant", "step", "cosine", "one_cycle"] = "cosine"
+    warmup_epochs: NonNegative = 0.0
+    """Epochs in which the rate climbs linearly from 0 (one_cycle: to its peak)."""
+    step_epochs: Annotated[tuple[Positive, ...], BeforeValidator(_tuple)] = ()
+    """Epochs after which the rate is multiplied by step_factor, for `schedule: step`."""
+    step_factor: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    label_smoothing: Share = 0.0
+    clip_value: Annotated[Positive | None, Optional_] = None
+    """Clip each entry of the gradient to [-x, x]."""
+    clip_norm: Annotated[Positive | None, Optional_] = None
+    """Clip each variable's gradient to this l2 norm."""
+    clip_global_norm: Annotated[Positive | None, Optional_] = None
+    """Clip all gradients together to this l2 norm."""
+    early_stopping: Annotated[Annotated[int, Field(ge=1)] | None, Optional_] = None
+    """Stop after so many epochs without a better validation result."""
+    monitor: Literal["accuracy", "loss"] = "accuracy"
+    """What, on the validation split and the main head alone, decides which weights are best."""
+    ema: Annotated[Annotated[float, Field(gt=0, lt=1)] | None, Optional_] = None
+    """Momentum of a moving average of the weights, which then is what is validated and saved."""
+    class_weights: Annotated[Literal["balanced"] | dict[str, Positive] | None, Optional_] = None
+    """balanced: inverse to the classes' frequency; or a weight for each named class."""
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    """What layers compute in; weights stay float32. float16 scales the loss."""
+    threads: Count = 0
+    """Threads of one operation; 0: one a core. Results are bit-identical only for the same number."""
+
+    @model_validator(mode="after")
+    def _options_fit(self) -> Self:
+        clips = ("clip_value", "clip_norm", "clip_global_norm")
+        if sum(getattr(self, name) is not None for name in clips) > 1:
+            raise ValueError(_at_most_one(*clips))
+        if self.schedule == "step" and not self.step_epochs:
+            raise ValueError("schedule 'step' needs step_epochs, such as [80, 120]")
+        if self.schedule != "step" and self.step_epochs:
+            raise ValueError(f"step_epochs only goes with schedule 'step', not '{self.schedule}'")
+        if list(self.step_epochs) != sorted(set(self.step_epochs)):
+            raise ValueError("step_epochs must grow")
+        if self.nesterov and self.optimizer != "sgd":
+            raise ValueError(f"nesterov only goes with optimizer 'sgd', not '{self.optimizer}'")
+        if self.warmup_epochs >= self.epochs and self.warmup_epochs > 0:
+            raise ValueError(f"warmup_epochs {self.warmup_epochs:g} leaves none of the {self.epochs} epochs")
+        return self
+
+
+class Telemetry(Section):
+    """What TensorBoard is given."""
+
+    every: Annotated[int, Field(ge=1)] = 100
+    """Optimizer steps between two writes of step-level scalars."""
+    histograms: bool = True
+    """Histograms of every weight, once an epoch."""
+    graph: bool = True
+    """The graph of the model."""
+
+
+def _known_formats(formats: tuple[str, ...]) -> tuple[str, ...]:
+    if not formats or len(set(formats)) < len(formats):
+        raise ValueError("name each wanted format once")
+    return formats
+
+
+class Export(Section):
+    """What `kerasnets export` writes."""
+
+    formats: Annotated[
+        tuple[Literal["savedmodel", "onnx"], ...], BeforeValidator(_tuple), AfterValidator(_known_formats)
+    ] = ("savedmodel", "onnx")
+    static_shape: bool = False
+    """Fix height and width of the input to the model's own size, for servers that want that."""
+    input_dtype: Literal["float32", "uint8"] = "float32"
+
+
+class Model(Section):
+    """Name of a model of `kerasnets models`, and any of its options."""
+
+    name: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Every option of the model, resolved, as `kerasnets.models.build` takes them."""
+        return {key: value for key, value in self if key != "name"}
+
+
+class Config(Section):
+    """All that decides a run; `kerasnets config schema` prints its JSON schema."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
+    """Names the run directory and the exported model: letters, digits, dot, dash, underscore."""
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    model: SerializeAsAny[Model]
+    data: Data
+    training: Training = Training()
+    telemetry: Telemetry = Telemetry()
+    export: Export = Export()
+
+    def dump(self) -> str:
+        """Return the resolved config as YAML that `load` reads back to an equal one."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
+
+
+@cache
+def _model_section(name: str) -> type[Model]:
+    """Return the section class of the model `name`: its options, with the row's values as defaults."""
+    from kerasnets import models
+
+    defaults = models.row(name).options
+    hints = get_type_hints(type(defaults), include_extras=True)
+    options: dict[str, Any] = {f.name: (hints[f.name], getattr(defaults, f.name)) for f in fields(defaults)}
+    return create_model(f"Model_{name}", __base__=Model, **options)
+
+
+def _config_class(raw: dict[str, Any]) -> type[Config]:
+    """Return `Config` with the section of the model that `raw` names; plain `Config` where it names none."""
+    model = raw.get("model")
+    name = model.get("name") if isinstance(model, dict) else None
+    if not isinstance(name, str):
+        return Config
+    return create_model("Config", __base__=Config, model=(_model_section(name), ...))
+
+
+class _Loader(yaml.BaseLoader):
+    """Reads every scalar as text and refuses a key that stands twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.MarkedYAMLError(problem=f"key '{key}' stands twice", problem_mark=node.start_mark)
+        return super().construct_mapping(node, deep=True)
+
+
+def _parse(text: str, where: str) -> Any:
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506  (a BaseLoader: text, lists and mappings only)
+    except yaml.MarkedYAMLError as error:
+        line = f" line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise UserError(f"{where}{line}: {error.problem}") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{where}: {error}") from error
+
+
+def shipped() -> dict[str, Path]:
+    """Return the configs that come with kerasnets: name -> path."""
+    folder = resources.files("kerasnets").joinpath("configs")
+    if not folder.is_dir():  # a source checkout keeps them beside the package
+        folder = Path(__file__).resolve().parent.parent / "configs"
+    return {path.stem: path for path in sorted(Path(str(folder)).rglob("*.yaml"))}
+
+
+def find(word: str | Path) -> Path:
+    """Return the path that CONFIG stands for: a file if one exists there, else a shipped name."""
+    path, names = Path(word), shipped()
+    if path.is_file():
+        return path
+    if str(word) in names:
+        return names[str(word)]
+    if path.is_dir():
+        raise UserError(f"{word} is a folder, not a config; `kerasnets init {word}` writes one for its images")
+    siblings = [p.name for p in path.parent.glob("*.y*ml")] if path.suffix in (".yaml", ".yml") else []
+    hint = nearest(path.name, siblings) or nearest(path.stem, names) or f"; there are {', '.join(names)}"
+    raise UserError(f"no config file or shipped config '{word}'{hint}")
+
+
+def _override(raw: dict[str, Any], word: str) -> None:
+    key, equals, text = word.partition("=")
+    parts = key.split(".")
+    if not equals or not all(parts):
+        raise UserError(f"'{word}' is not of the form key=value, such as training.epochs=3")
+    here = raw
+    for depth, part in enumerate(parts[:-1], start=1):
+        here = here.setdefault(part, {})
+        if not isinstance(here, dict):
+            raise UserError(f"'{word}': {'.'.join(parts[:depth])} is a value and has no keys below it")
+    value = _parse(text, f"'{word}'")
+    if isinstance(here.get(parts[-1]), dict) and not isinstance(value, dict) and _none(value) is not None:
+        raise UserError(f"'{word}': {key} is a section; set one of its keys, such as {key}.{next(iter(here[parts[-1]]))}")
+    here[parts[-1]] = value
+
+
+def check(raw: dict[str, Any], where: str) -> Config:
+    """Return the config that the nested mapping `raw` describes; `where` names it in errors.
+
+    Raises:
+        UserError: with a line for each wrong key: what was found, what is allowed, the nearest valid name.
+    """
+    try:
+        config_class = _config_class(raw)
+        model_error: UserError | None = None
+    except UserError as error:  # report an unknown model together with everything else that is wrong
+        config_class = create_model("Config", __base__=Config, model=(Any, ...))
+        model_error = error
+    problems: list[str] = [f"model.name: {model_error}"] if model_error else []
+    try:
+        config = config_class.model_validate(raw)
+        if not model_error:
+            _check_options(config)
+    except ValidationError as error:
+        problems += describe(error, config_class)
+    except UserError as error:
+        problems.append(str(error))
+    if problems:
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise UserError("\n  ".join([f"{where}: {count} in the config:", *problems]))
+    return config
+
+
+def _check_options(config: Config) -> None:
+    """Have the models check what one option demands of another."""
+    from kerasnets import models
+
+    models.options(config.model.name, config.model.options)
+
+
+def load(word: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Return the config of a file or shipped name, with dotted `key=value` words laid over it.
+
+    Raises:
+        UserError: no such config, not YAML, or wrong keys or values (all of them in one message).
+    """
+    path = find(word)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
+    raw = _parse(text, str(path))
+    if not isinstance(raw, dict):
+        raise UserError(f"{path}: a config is a mapping of keys to values, not {type(raw).__name__}")
+    raw.setdefault("name", path.stem)
+    for override in overrides:
+        _override(raw, override)
+    return check(raw, str(path))
+
+
+def update(config: Config, **sections: dict[str, Any]) -> Config:
+    """Return `config` with values replaced, checked like a loaded one: `update(config, data={"channels": 1})`."""
+    raw = config.model_dump(mode="json")
+    for section, values in sections.items():
+        raw[section].update(values)
+    return check(raw, config.name)
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON schema of a config file, with each model family's options, for editors."""
+    from kerasnets import models
+
+    families: dict[str, list[str]] = {}
+    for name, row in models.MODELS.items():
+        families.setdefault(row.family, []).append(name)
+    sections = []
+    for family, names in families.items():
+        name_type = Annotated[Literal[tuple(names)] | Annotated[str, Field(pattern=r"^(resnet|plain)[0-9]+$")], ...]
+        wanted = name_type if family == "resnet" else Literal[tuple(names)]
+        sections.append(create_model(f"model_{family}", __base__=_model_section(names[0]), name=(wanted, ...)))
+    union: Any = sections[0]
+    for section in sections[1:]:
+        union = union | section
+    return create_model("Config", __base__=Config, model=(union, ...)).model_json_schema()
+

@@ -1,0 +1,54 @@
+"""What the commands show: results on stdout, progress and notes on stderr."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def emit_json(document: dict[str, Any]) -> None:
+    """Print `document` as the one JSON document of a command run with `--json`."""
+    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n")
+    sys.stdout.flush()
+
+
+@contextmanager
+def progress(description: str, total: int | None = None) -> Iterator["Advance"]:
+    """Show a bar on stderr while the block runs; yields a function that moves it on by so many items."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TaskProgressColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=err, transient=True, disable=not err.is_terminal) as bar:
+        yield Advance(bar, bar.add_task(description, total=total))
+
+
+class Advance:
+    """Moves a progress bar on: `advance()` by one item, `advance(n)` by n."""
+
+    def __init__(self, bar: Progress, task: Any) -> None:
+        self._bar, self._task = bar, task
+
+    def __call__(self, items: int = 1) -> None:
+        self._bar.advance(self._task, items)
+
+
+@contextmanager
+def stdout_to_stderr() -> Iterator[None]:
+    """Send what libraries print to stdout to stderr instead, so that stdout holds results alone."""
+    saved, sys.stdout = sys.stdout, sys.stderr
+    try:
+        yield
+    finally:
+        sys.stdout = saved
+
+
+def quiet_tensorflow() -> None:
+    """Hide TensorFlow's start-up messages; must run before TensorFlow is imported. The user's own setting wins."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
