@@ -51,4 +51,3 @@ def stdout_to_stderr() -> Iterator[None]:
 def quiet_tensorflow() -> None:
     """Hide TensorFlow's start-up messages; must run before TensorFlow is imported. The user's own setting wins."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
