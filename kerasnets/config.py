@@ -5,11 +5,10 @@ word wherever the key wants one (PyYAML's own guesses differ).
 """
 
 from collections.abc import Sequence
-from dataclasses import fields
-from functools import cache
+from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_type_hints
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import (
@@ -18,9 +17,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    SerializeAsAny,
     ValidationError,
-    create_model,
     model_validator,
 )
 
@@ -32,6 +29,13 @@ _NULLS = ("", "null", "none", "~")
 
 def _none(value: object) -> object:
     return None if isinstance(value, str) and value.lower() in _NULLS else value
+
+
+def _guess(value: object) -> object:
+    """Give the text of a model's option the type that YAML sees in it; its kind then checks that."""
+    if isinstance(value, list | tuple):
+        return [_guess(item) for item in value]
+    return yaml.safe_load(value) if isinstance(value, str) and value else value
 
 
 def _square(value: object) -> object:
@@ -163,8 +167,8 @@ class Training(Section):
     """Of Adam and AdamW."""
     weight_decay: NonNegative = 0.0
     """Strength; applies to kernels only, never to biases or batch normalisation."""
-    weight_decay_kind: Literal["l2", "decoupled"] = "l2"
-    """l2: added to the gradient (w * strength); decoupled: w -= rate * strength * w (Loshchilov, Hutter 2017)."""
+    weight_decay_kind: Annotated[Literal["l2", "decoupled"] | None, Optional_] = None
+    """l2 (default): w * strength joins the gradient; decoupled (AdamW's): w -= rate * strength * w (Loshchilov 2017)."""
     schedule: Literal["constant", "step", "cosine", "one_cycle"] = "cosine"
     warmup_epochs: NonNegative = 0.0
     """Epochs in which the rate climbs linearly from 0 (one_cycle: to its peak)."""
@@ -191,8 +195,17 @@ class Training(Section):
     threads: Count = 0
     """Threads of one operation; 0: one a core. Results are bit-identical only for the same number."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _resolve(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or _none(values.get("weight_decay_kind")) is not None:
+            return values
+        return values | {"weight_decay_kind": "decoupled" if values.get("optimizer") == "adamw" else "l2"}
+
     @model_validator(mode="after")
     def _options_fit(self) -> Self:
+        if self.optimizer == "adamw" and self.weight_decay_kind == "l2":
+            raise ValueError("weight_decay_kind 'l2' does not go with optimizer 'adamw'; take 'adam' or 'decoupled'")
         clips = ("clip_value", "clip_norm", "clip_global_norm")
         if sum(getattr(self, name) is not None for name in clips) > 1:
             raise ValueError(_at_most_one(*clips))
@@ -240,12 +253,25 @@ class Export(Section):
 class Model(Section):
     """Name of a model of `kerasnets models`, and any of its options."""
 
+    model_config = ConfigDict(extra="allow")
+
     name: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _resolve(cls, raw: Any) -> Any:
+        """Fill in every option of the named model; the table of models knows which there are and what they take."""
+        from kerasnets.models import specs
+
+        if not isinstance(raw, dict) or not isinstance(raw.get("name"), str):
+            return raw
+        given = {key: _guess(value) for key, value in raw.items() if key != "name"}
+        return {"name": raw["name"], **asdict(specs.options(raw["name"], given))}
 
     @property
     def options(self) -> dict[str, Any]:
         """Every option of the model, resolved, as `kerasnets.models.build` takes them."""
-        return {key: value for key, value in self if key != "name"}
+        return dict(self.model_extra or {})
 
 
 class Config(Section):
@@ -254,7 +280,7 @@ class Config(Section):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
     """Names the run directory and the exported model: letters, digits, dot, dash, underscore."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    model: SerializeAsAny[Model]
+    model: Model
     data: Data
     training: Training = Training()
     telemetry: Telemetry = Telemetry()
@@ -263,26 +289,6 @@ class Config(Section):
     def dump(self) -> str:
         """Return the resolved config as YAML that `load` reads back to an equal one."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
-
-
-@cache
-def _model_section(name: str) -> type[Model]:
-    """Return the section class of the model `name`: its options, with the row's values as defaults."""
-    from kerasnets import models
-
-    defaults = models.row(name).options
-    hints = get_type_hints(type(defaults), include_extras=True)
-    options: dict[str, Any] = {f.name: (hints[f.name], getattr(defaults, f.name)) for f in fields(defaults)}
-    return create_model(f"Model_{name}", __base__=Model, **options)
-
-
-def _config_class(raw: dict[str, Any]) -> type[Config]:
-    """Return `Config` with the section of the model that `raw` names; plain `Config` where it names none."""
-    model = raw.get("model")
-    name = model.get("name") if isinstance(model, dict) else None
-    if not isinstance(name, str):
-        return Config
-    return create_model("Config", __base__=Config, model=(_model_section(name), ...))
 
 
 class _Loader(yaml.BaseLoader):
@@ -351,31 +357,11 @@ def check(raw: dict[str, Any], where: str) -> Config:
         UserError: with a line for each wrong key: what was found, what is allowed, the nearest valid name.
     """
     try:
-        config_class = _config_class(raw)
-        model_error: UserError | None = None
-    except UserError as error:  # report an unknown model together with everything else that is wrong
-        config_class = create_model("Config", __base__=Config, model=(Any, ...))
-        model_error = error
-    problems: list[str] = [f"model.name: {model_error}"] if model_error else []
-    try:
-        config = config_class.model_validate(raw)
-        if not model_error:
-            _check_options(config)
+        return Config.model_validate(raw)
     except ValidationError as error:
-        problems += describe(error, config_class)
-    except UserError as error:
-        problems.append(str(error))
-    if problems:
-        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise UserError("\n  ".join([f"{where}: {count} in the config:", *problems]))
-    return config
-
-
-def _check_options(config: Config) -> None:
-    """Have the models check what one option demands of another."""
-    from kerasnets import models
-
-    models.options(config.model.name, config.model.options)
+        problems = describe(error, Config)
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    raise UserError("\n  ".join([f"{where}: {count} in the config:", *problems]))
 
 
 def load(word: str | Path, overrides: Sequence[str] = ()) -> Config:
@@ -408,18 +394,9 @@ def update(config: Config, **sections: dict[str, Any]) -> Config:
 
 def schema() -> dict[str, Any]:
     """Return the JSON schema of a config file, with each model family's options, for editors."""
-    from kerasnets import models
+    from kerasnets.models import specs
 
-    families: dict[str, list[str]] = {}
-    for name, row in models.MODELS.items():
-        families.setdefault(row.family, []).append(name)
-    sections = []
-    for family, names in families.items():
-        name_type = Annotated[Literal[tuple(names)] | Annotated[str, Field(pattern=r"^(resnet|plain)[0-9]+$")], ...]
-        wanted = name_type if family == "resnet" else Literal[tuple(names)]
-        sections.append(create_model(f"model_{family}", __base__=_model_section(names[0]), name=(wanted, ...)))
-    union: Any = sections[0]
-    for section in sections[1:]:
-        union = union | section
-    return create_model("Config", __base__=Config, model=(union, ...)).model_json_schema()
-
+    document = Config.model_json_schema()
+    document["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    document["$defs"]["Model"] = {"title": "Model", "anyOf": specs.json_schema()}
+    return document

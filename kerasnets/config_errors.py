@@ -45,6 +45,8 @@ def _line(error: ErrorDetails, root: type[BaseModel]) -> str:
     if kind == "literal_error":
         expected = error["ctx"]["expected"]
         return f"{path}: found '{found}', allowed: {expected}{nearest(str(found), _expected(expected))}"
+    if kind == "value_error" and keys == ("model",):
+        return str(error["ctx"]["error"])  # the table of models names the keys itself
     if kind == "value_error":
         return f"{path}: {error['ctx']['error']}"
     if kind in ("model_type", "model_attributes_type"):
@@ -55,4 +57,5 @@ def _line(error: ErrorDetails, root: type[BaseModel]) -> str:
 
 def describe(error: ValidationError, root: type[BaseModel]) -> list[str]:
     """Return a line for each problem in `error`; `root` is the class that was validated."""
-    return list(dict.fromkeys(_line(details, root) for details in error.errors()))
+    lines = (line for details in error.errors() for line in _line(details, root).splitlines())
+    return list(dict.fromkeys(lines))

@@ -1,0 +1,149 @@
+"""The run directory: the only code that knows its layout. Imports no TensorFlow."""
+
+import csv
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from kerasnets import config as configs
+from kerasnets.config import Config
+from kerasnets.errors import UserError, nearest
+
+SCHEMA = 1
+DEFAULT_ROOT = Path("runs")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all: aside, then renamed."""
+    aside = path.with_name(f".{path.name}.tmp")
+    aside.write_text(text, encoding="utf-8")
+    os.replace(aside, path)
+
+
+def write_json(path: Path, document: Mapping[str, Any]) -> None:
+    """Write a JSON document that bears the schema's number."""
+    write_text(path, json.dumps({"schema": SCHEMA, **document}, indent=2, ensure_ascii=False) + "\n")
+
+
+def _numbered(root: Path, name: str) -> Path:
+    """Make and return the first free `<root>/<name>-<n>`; safe against a run that starts at the same time."""
+    root.mkdir(parents=True, exist_ok=True)
+    taken = [p.name.removeprefix(f"{name}-") for p in root.glob(f"{name}-*")]
+    number = max((int(n) for n in taken if n.isdecimal()), default=0) + 1
+    while True:
+        try:
+            (root / f"{name}-{number}").mkdir()
+        except FileExistsError:
+            number += 1
+        else:
+            return root / f"{name}-{number}"
+
+
+class Run:
+    """One training run on disk: `Run.create` starts it, `Run.open` reads one that is there."""
+
+    def __init__(self, path: Path, config: Config) -> None:
+        self.path = path
+        self.config = config
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+    @classmethod
+    def create(cls, config: Config, out: Path | None = None) -> Self:
+        """Make the directory `out` (default: the next free `runs/<name>-<n>`) and dump the config into it.
+
+        Raises:
+            UserError: `out` is there already and not empty, or cannot be made.
+        """
+        try:
+            if out is None:
+                path = _numbered(DEFAULT_ROOT, config.name)
+            else:
+                path = out
+                if path.exists() and (not path.is_dir() or any(path.iterdir())):
+                    raise UserError(f"--out {path} is there already and not empty; a run never overwrites one")
+                path.mkdir(parents=True, exist_ok=True)
+            write_text(path / "config.yaml", config.dump())
+        except OSError as error:
+            raise UserError(f"run directory {error.filename or out}: {error.strerror}") from error
+        return cls(path, config)
+
+    @classmethod
+    def open(cls, path: str | Path) -> Self:
+        """Return the run at `path`.
+
+        Raises:
+            UserError: `path` is not a run directory.
+        """
+        path = Path(path)
+        if not (path / "config.yaml").is_file():
+            siblings = [p.parent.name for p in path.parent.glob("*/config.yaml")]
+            what = "is not a run directory (it has no config.yaml)" if path.exists() else "does not exist"
+            raise UserError(f"run {path} {what}{nearest(path.name, siblings)}")
+        return cls(path, configs.load(path / "config.yaml"))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names in order."""
+        return tuple(self._need("labels.txt").read_text(encoding="utf-8").splitlines())
+
+    @property
+    def model_file(self) -> Path:
+        """The best weights, a plain functional Keras model with every head."""
+        return self._need("model.keras")
+
+    @property
+    def last_model_file(self) -> Path:
+        """Where the last weights are, or go."""
+        return self.path / "last.keras"
+
+    @property
+    def tensorboard(self) -> Path:
+        """Directory of the event files."""
+        return self.path / "tensorboard"
+
+    def _need(self, name: str) -> Path:
+        path = self.path / name
+        if not path.is_file():
+            raise UserError(f"run {self.path} has no {name}: it stopped before that was written")
+        return path
+
+    def write_labels(self, labels: Sequence[str]) -> None:
+        """Keep the class names; a name with a line break in it is refused."""
+        broken = [label for label in labels if len(label.splitlines()) != 1]
+        if broken:
+            raise UserError(f"class name {broken[0]!r} is empty or has a line break; rename the class")
+        write_text(self.path / "labels.txt", "".join(f"{label}\n" for label in labels))
+
+    def write_json(self, name: str, document: Mapping[str, Any]) -> None:
+        """Write `name`, such as metrics.json."""
+        write_json(self.path / name, document)
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """Return the document in `name`."""
+        document: dict[str, Any] = json.loads(self._need(name).read_text(encoding="utf-8"))
+        if document.get("schema") != SCHEMA:
+            raise UserError(f"{self.path / name} has schema {document.get('schema')}; this kerasnets reads {SCHEMA}")
+        return document
+
+    def write_rows(self, name: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """Write a CSV file such as splits.csv."""
+        with (self.path / name).open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+            writer = csv.writer(file)
+            writer.writerow(header)
+            writer.writerows(rows)
+
+    def write_skipped(self, rows: Iterable[tuple[str, int, str, str]]) -> None:
+        """Keep which files are left out: (split, index in the split, path, reason)."""
+        self.write_rows("skipped.csv", ("split", "index", "path", "reason"), rows)
+
+    def skipped(self, split: str) -> frozenset[int]:
+        """Indices of the examples of `split` that are left out as unreadable."""
+        path = self.path / "skipped.csv"
+        if not path.is_file():
+            return frozenset()
+        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+            return frozenset(int(row["index"]) for row in csv.DictReader(file) if row["split"] == split)

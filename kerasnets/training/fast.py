@@ -1,0 +1,82 @@
+"""Plain layers -> fast layers and back. What is saved holds plain Keras layers only.
+
+Keras 3 computes batch normalisation in training as a chain of elementary operations; TensorFlow's fused kernel gives
+the same numbers in one. Mixed precision is set here too, so that models are built and saved in float32 alone.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+_POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+
+
+class FusedBatchNormalization(keras.layers.BatchNormalization):
+    """Batch normalisation (Ioffe, Szegedy 2015) of `[N, H, W, C]` by TensorFlow's fused kernel."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        # No casts: the kernel takes bfloat16 and float16 images with float32 scale, offset and statistics.
+        super().__init__(autocast=False, **kwargs)
+
+    def call(self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
+        learns = bool(training) and self.trainable
+        channels = inputs.shape[-1]
+        scale = self.gamma.value if self.scale else tf.ones(channels)
+        offset = self.beta.value if self.center else tf.zeros(channels)
+        output, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=inputs,
+            scale=scale,
+            offset=offset,
+            mean=tf.zeros(0) if learns else self.moving_mean.value,
+            variance=tf.zeros(0) if learns else self.moving_variance.value,
+            epsilon=self.epsilon,
+            is_training=learns,
+        )
+        if learns:
+            count = tf.cast(tf.size(inputs) // channels, tf.float32)
+            biased = variance * ((count - 1) / count)  # the kernel returns the unbiased one, Keras keeps the biased
+            for moving, batch in ((self.moving_mean, mean), (self.moving_variance, biased)):
+                moving.assign(moving.value * self.momentum + batch * (1 - self.momentum))
+        return output
+
+
+@dataclass(frozen=True)
+class Fast:
+    """A fast network, and the pairs (plain variable, fast variable) that tie it to the plain one."""
+
+    net: keras.Model
+    plain: keras.Model
+    pairs: tuple[tuple[Any, Any], ...]
+
+    def to_plain(self) -> keras.Model:
+        """Copy the weights into the plain network and return that."""
+        for plain, fast in self.pairs:
+            plain.assign(fast.value)
+        return self.plain
+
+
+def make_fast(plain: keras.Model, precision: str = "float32") -> Fast:
+    """Return a fast twin of `plain` with the same weights and the same variable names.
+
+    Args:
+        plain: functional model in float32, of plain Keras layers.
+        precision: "float32", "bfloat16" or "float16": what layers compute in. Variables and outputs stay float32.
+    """
+    policy = _POLICIES[precision]
+    outputs = {tensor._keras_history.operation.name for tensor in plain.outputs}
+
+    def swap(layer: keras.layers.Layer) -> keras.layers.Layer:
+        settings = layer.get_config()
+        if layer.name not in outputs and not isinstance(layer, keras.layers.InputLayer):
+            settings["dtype"] = policy
+        fused = type(layer) is keras.layers.BatchNormalization and len(layer.output.shape) == 4
+        return (FusedBatchNormalization if fused else type(layer)).from_config(settings)
+
+    net = keras.models.clone_model(plain, clone_function=swap)
+    by_path = {variable.path: variable for variable in net.variables}
+    pairs = tuple((variable, by_path[variable.path]) for variable in plain.variables)
+    for source, target in pairs:
+        target.assign(source.value)
+    return Fast(net, plain, pairs)

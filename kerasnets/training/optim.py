@@ -1,0 +1,89 @@
+"""Optimizer, learning-rate schedule and gradient clipping from the config."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kerasnets.config import Training
+from kerasnets.training.step import is_kernel
+
+_ONE_CYCLE_START = 1 / 25
+_ONE_CYCLE_WARMUP = 0.3
+
+
+class Warmup(keras.optimizers.schedules.LearningRateSchedule):
+    """Climbs linearly from 0 to the rate of `schedule` in `steps` optimizer steps (Goyal et al. 2017, sec. 2.2)."""
+
+    def __init__(self, schedule: keras.optimizers.schedules.LearningRateSchedule, steps: int) -> None:
+        super().__init__()
+        self.schedule = schedule
+        self.steps = steps
+
+    def __call__(self, step: Any) -> Any:
+        done = keras.ops.cast(step, "float32") / self.steps
+        return self.schedule(step) * keras.ops.minimum(done, 1.0)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"schedule": keras.saving.serialize_keras_object(self.schedule), "steps": self.steps}
+
+
+def schedule(training: Training, steps_per_epoch: int) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Return the learning rate as a function of the optimizer step.
+
+    `cosine` falls to 0 (Loshchilov, Hutter 2016, without restarts); `one_cycle` (Smith 2017) climbs from 1/25 of the
+    peak during `warmup_epochs` (0: the first 30 % of the epochs) and then falls to 0 along a cosine.
+    """
+    schedules = keras.optimizers.schedules
+    rate, total = training.learning_rate, training.epochs * steps_per_epoch
+    warmup = round(training.warmup_epochs * steps_per_epoch)
+    if training.schedule == "cosine":
+        return schedules.CosineDecay(
+            0.0 if warmup else rate, total - warmup, warmup_target=rate if warmup else None, warmup_steps=warmup
+        )
+    if training.schedule == "one_cycle":
+        warmup = warmup or max(1, round(_ONE_CYCLE_WARMUP * total))
+        start = rate * _ONE_CYCLE_START
+        return schedules.CosineDecay(start, max(1, total - warmup), warmup_target=rate, warmup_steps=warmup)
+    boundaries = [round(epoch * steps_per_epoch) for epoch in training.step_epochs]
+    rates = [rate * training.step_factor**power for power in range(len(boundaries) + 1)]
+    steps = schedules.PiecewiseConstantDecay(boundaries or [total], rates if boundaries else [rate, rate])
+    return Warmup(steps, warmup) if warmup else steps
+
+
+def optimizer(training: Training, steps_per_epoch: int, variables: Sequence[Any]) -> keras.optimizers.Optimizer:
+    """Return the optimizer, built over `variables`; decoupled weight decay leaves all but kernels alone."""
+    common: dict[str, Any] = {
+        "learning_rate": schedule(training, steps_per_epoch),
+        "weight_decay": training.weight_decay if training.weight_decay_kind == "decoupled" else 0.0,
+        "use_ema": training.ema is not None,
+        "ema_momentum": training.ema or 0.99,
+    }
+    if training.optimizer == "sgd":
+        made = keras.optimizers.SGD(momentum=training.momentum, nesterov=training.nesterov, **common)
+    else:
+        kinds = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW}
+        made = kinds[training.optimizer](
+            beta_1=training.beta_1, beta_2=training.beta_2, epsilon=training.epsilon, **common
+        )
+    if common["weight_decay"]:
+        made.exclude_from_weight_decay(var_list=[variable for variable in variables if not is_kernel(variable)])
+    if training.precision == "float16":
+        made = keras.optimizers.LossScaleOptimizer(made)
+    made.build(variables)
+    return made
+
+
+def clipping(training: Training) -> Callable[[Sequence[tf.Tensor]], Sequence[tf.Tensor]] | None:
+    """Return the function that clips gradients, or None when nothing is clipped."""
+    if training.clip_value is not None:
+        bound = training.clip_value
+        return lambda gradients: [tf.clip_by_value(gradient, -bound, bound) for gradient in gradients]
+    if training.clip_norm is not None:
+        norm = training.clip_norm
+        return lambda gradients: [tf.clip_by_norm(gradient, norm) for gradient in gradients]
+    if training.clip_global_norm is not None:
+        total = training.clip_global_norm
+        return lambda gradients: tf.clip_by_global_norm(list(gradients), total)[0]
+    return None

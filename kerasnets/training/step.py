@@ -1,0 +1,188 @@
+"""`Trainer`: the one owner of the training step. Everything that wants to see into a step is an observer of it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import keras
+import tensorflow as tf
+
+
+class HeadLike(Protocol):
+    """A head of the network: its name, the weight of its loss, and whether it is the one that is served."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def loss_weight(self) -> float: ...
+    @property
+    def main(self) -> bool: ...
+
+
+class ObserverLike(Protocol):
+    """Looks at fixed points of each training step. Every method but `build` runs inside the traced step."""
+
+    def build(self, names: Sequence[str], variables: Sequence[Any]) -> None:
+        """Before the first step: the plain names of the trainable variables, in the order of all gradients."""
+
+    def forward(self, images: tf.Tensor, targets: tf.Tensor, logits: dict[str, tf.Tensor], loss: tf.Tensor) -> None:
+        """After the forward pass: logits by head, and the weighted total loss."""
+
+    def gradients(self, raw: Sequence[tf.Tensor]) -> None:
+        """The gradients of the loss, unscaled and not yet clipped."""
+
+    def clipped(self, gradients: Sequence[tf.Tensor]) -> None:
+        """The gradients as the optimizer gets them: clipped, L2 decay added."""
+
+    def applied(self) -> None:
+        """After the optimizer has changed the weights."""
+
+    def metrics(self) -> Sequence[keras.metrics.Metric]:
+        """Metrics of the observer's own; their results join the logs of each epoch."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is minimised besides the plain cross-entropy of each head.
+
+    Attributes:
+        label_smoothing: share of the target spread evenly over the classes (Szegedy et al. 2015, sec. 7).
+        class_weights: weight of each class's examples, or None.
+        l2: lambda of an L2 penalty lambda / 2 * |w|^2 on kernels, added to their gradients.
+    """
+
+    label_smoothing: float = 0.0
+    class_weights: tuple[float, ...] | None = None
+    l2: float = 0.0
+
+
+def is_kernel(variable: Any) -> bool:
+    """Tell whether weight decay applies: to kernels, never to biases, normalisation or learnt activations."""
+    return str(variable.path).rsplit("/", 1)[-1].endswith("kernel")
+
+
+class Trainer(keras.Model):
+    """Holds a network (`.net`) and trains it on all its heads; validation looks at the main head alone.
+
+    Args:
+        net: functional model, images `[N, H, W, C]` to logits: one tensor, or a dict by head name.
+        heads: the heads, one of them `main`; they decide losses, their weights, and metrics.
+        classes: number of classes K; targets are one-hot or soft `[N, K]`.
+        objective: smoothing, class weights, L2.
+        clip: gradients to clipped gradients, or None.
+        observers: called at the fixed points of every step, in order.
+    """
+
+    def __init__(
+        self,
+        net: keras.Model,
+        heads: Sequence[HeadLike],
+        classes: int,
+        objective: Objective = Objective(),  # noqa: B008  (frozen)
+        clip: Callable[[Sequence[tf.Tensor]], Sequence[tf.Tensor]] | None = None,
+        observers: Sequence[ObserverLike] = (),
+    ) -> None:
+        super().__init__(name="trainer")
+        self.net = net
+        self.heads = tuple(heads)
+        self.main_head = next(head for head in heads if head.main)
+        self.objective = objective
+        self.clip = clip
+        self.observers = tuple(observers)
+        self.loss_metric = keras.metrics.Mean(name="loss")
+        self.head_metrics = {head.name: _HeadMetrics(head.name, classes) for head in heads}
+        for observer in self.observers:
+            observer.build([variable.path for variable in net.trainable_variables], net.trainable_variables)
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        own = [self.loss_metric, *(m for head in self.head_metrics.values() for m in head.all())]
+        return own + [metric for observer in self.observers for metric in observer.metrics()]
+
+    def call(self, images: tf.Tensor, training: bool | None = None) -> dict[str, tf.Tensor]:
+        """Return float32 logits `[N, K]` by head name."""
+        outputs = self.net(images, training=training)
+        if not isinstance(outputs, dict):
+            outputs = {self.main_head.name: outputs}
+        return {head.name: tf.cast(outputs[head.name], tf.float32) for head in self.heads}
+
+    def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, Any]:
+        images, targets = data
+        variables = self.net.trainable_variables
+        with tf.GradientTape() as tape:
+            logits = self(images, training=True)
+            losses = {name: self._loss(targets, logits[name]) for name in logits}
+            total = tf.add_n([head.loss_weight * tf.reduce_mean(losses[head.name]) for head in self.heads])
+            scaled = self.optimizer.scale_loss(total)
+        for observer in self.observers:
+            observer.forward(images, targets, logits, total)
+        scale = self.optimizer.scale_loss(tf.ones(()))  # 1 unless float16 scales its loss
+        gradients = [gradient / scale for gradient in tape.gradient(scaled, variables)]
+        for observer in self.observers:
+            observer.gradients(gradients)
+        gradients = self._final(gradients, variables)
+        for observer in self.observers:
+            observer.clipped(gradients)
+        self.optimizer.apply([gradient * scale for gradient in gradients], variables)
+        for observer in self.observers:
+            observer.applied()
+        self.loss_metric.update_state(total, sample_weight=tf.shape(images)[0])
+        for name in logits:
+            self.head_metrics[name].update(targets, logits[name], losses[name])
+        return self._train_logs()
+
+    def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, Any]:
+        images, targets = data
+        name = self.main_head.name
+        logits = self(images, training=False)[name]
+        losses = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
+        self.head_metrics[name].update(targets, logits, losses)
+        return self.head_metrics[name].main_logs()
+
+    def _loss(self, targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        """Return the cross-entropy of each example, `[N]`."""
+        smoothing, weights = self.objective.label_smoothing, self.objective.class_weights
+        smooth = targets * (1 - smoothing) + smoothing / targets.shape[-1] if smoothing else targets
+        losses = tf.nn.softmax_cross_entropy_with_logits(smooth, logits)
+        return losses * tf.linalg.matvec(targets, tf.constant(weights)) if weights else losses
+
+    def _final(self, gradients: Sequence[tf.Tensor], variables: Sequence[Any]) -> Sequence[tf.Tensor]:
+        if self.clip is not None:
+            gradients = self.clip(gradients)
+        if self.objective.l2:
+            pairs = zip(gradients, variables, strict=True)
+            gradients = [g + self.objective.l2 * v.value if is_kernel(v) else g for g, v in pairs]
+        return gradients
+
+    def _train_logs(self) -> dict[str, Any]:
+        logs = {"loss": self.loss_metric.result(), **self.head_metrics[self.main_head.name].main_logs()}
+        logs["loss"] = self.loss_metric.result()
+        if len(self.heads) > 1:
+            for head in self.head_metrics.values():
+                logs |= {metric.name: metric.result() for metric in head.all()}
+        for observer in self.observers:
+            logs |= {metric.name: metric.result() for metric in observer.metrics()}
+        return logs
+
+
+class _HeadMetrics:
+    """Loss, accuracy and, with more than five classes, top-5 accuracy of one head."""
+
+    def __init__(self, head: str, classes: int) -> None:
+        self.loss = keras.metrics.Mean(name=f"{head}_loss")
+        self.accuracy = keras.metrics.CategoricalAccuracy(name=f"{head}_accuracy")
+        self.top5 = keras.metrics.TopKCategoricalAccuracy(5, name=f"{head}_top5") if classes > 5 else None
+
+    def all(self) -> list[keras.metrics.Metric]:
+        return [self.loss, self.accuracy, *([self.top5] if self.top5 else [])]
+
+    def update(self, targets: tf.Tensor, logits: tf.Tensor, losses: tf.Tensor) -> None:
+        self.loss.update_state(losses)
+        for metric in (self.accuracy, self.top5):
+            if metric is not None:
+                metric.update_state(targets, logits)
+
+    def main_logs(self) -> dict[str, Any]:
+        """Return the results under the names that the main head has in logs: loss, accuracy, top5."""
+        logs = {"loss": self.loss.result(), "accuracy": self.accuracy.result()}
+        return logs | ({"top5": self.top5.result()} if self.top5 else {})
