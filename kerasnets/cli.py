@@ -7,7 +7,7 @@ from importlib import import_module
 import click
 
 from kerasnets import __version__
-from kerasnets.errors import CheckFailed, UserError, nearest
+from kerasnets.errors import CheckFailed, Interrupted, UserError, nearest
 
 COMMANDS = {
     "init": ("kerasnets.proposal:init", "Look at a folder of images and write a config for it."),
@@ -16,7 +16,7 @@ COMMANDS = {
     "export": ("kerasnets.artifacts.command:export", "Write a run's model for servers, verify and publish it."),
     "predict": ("kerasnets.inference.command:predict", "Classify images with an exported model."),
     "models": ("kerasnets.models.command:models", "List the models; show one model's options and stages."),
-    "config": ("kerasnets.config_command:config", "Print a resolved config, or the JSON schema of configs."),
+    "config": ("kerasnets.config.command:config", "Print a resolved config, or the JSON schema of configs."),
     "samples": ("kerasnets.data.command:samples", "Write images of a run's data set as PNG files."),
 }
 
@@ -72,6 +72,9 @@ def main() -> None:
     except CheckFailed as error:
         click.echo(f"Refused: {error}", err=True)
         sys.exit(3)
+    except Interrupted as stop:
+        click.echo(f"Interrupted: {stop}", err=True)
+        sys.exit(stop.code)
     except (KeyboardInterrupt, click.Abort):
         click.echo("Interrupted.", err=True)
         sys.exit(130)

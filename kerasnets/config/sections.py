@@ -1,12 +1,6 @@
-"""The typed config: load from YAML, override by dotted words, check, dump. Imports no TensorFlow.
+"""The sections of the config: every key, its type, its default, what it means."""
 
-Every scalar is read as text and converted by the declared type of its key, so that `6e-4` is a number and `on` a
-word wherever the key wants one (PyYAML's own guesses differ).
-"""
-
-from collections.abc import Sequence
 from dataclasses import asdict
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -17,17 +11,13 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationError,
     model_validator,
 )
-
-from kerasnets.config_errors import describe
-from kerasnets.errors import UserError, nearest
 
 _NULLS = ("", "null", "none", "~")
 
 
-def _none(value: object) -> object:
+def none(value: object) -> object:
     return None if isinstance(value, str) and value.lower() in _NULLS else value
 
 
@@ -52,7 +42,7 @@ def _at_most_one(*names: str) -> str:
     return f"at most one of {', '.join(names)} may be set"
 
 
-Optional_ = BeforeValidator(_none)
+Optional_ = BeforeValidator(none)
 Share = Annotated[float, Field(ge=0, lt=1)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 NonNegative = Annotated[float, Field(ge=0)]
@@ -118,7 +108,7 @@ class Data(Section):
     """Folder or file of the images; relative to the working directory. Not for `digits`."""
     image_size: Annotated[ImageSize | None, Optional_] = None
     """Height and width of the model's input in pixels; default: the images' own size, 224 for files."""
-    channels: Annotated[Literal[1, 3] | None, BeforeValidator(lambda v: int(v) if v in ("1", "3") else _none(v))] = None
+    channels: Annotated[Literal[1, 3] | None, BeforeValidator(lambda v: int(v) if v in ("1", "3") else none(v))] = None
     """1 (grey) or 3 (RGB); default: the images' own, 3 for files."""
     validation_split: Share = 0.2
     """Share of the training images held out, per class, where the source has no validation split."""
@@ -168,7 +158,7 @@ class Training(Section):
     weight_decay: NonNegative = 0.0
     """Strength; applies to kernels only, never to biases or batch normalisation."""
     weight_decay_kind: Annotated[Literal["l2", "decoupled"] | None, Optional_] = None
-    """l2 (default): w * strength joins the gradient; decoupled (AdamW's): w -= rate * strength * w (Loshchilov 2017)."""
+    """l2: w * strength joins the gradient; decoupled (with adamw): w -= rate * strength * w (Loshchilov 2017)."""
     schedule: Literal["constant", "step", "cosine", "one_cycle"] = "cosine"
     warmup_epochs: NonNegative = 0.0
     """Epochs in which the rate climbs linearly from 0 (one_cycle: to its peak)."""
@@ -198,7 +188,7 @@ class Training(Section):
     @model_validator(mode="before")
     @classmethod
     def _resolve(cls, values: Any) -> Any:
-        if not isinstance(values, dict) or _none(values.get("weight_decay_kind")) is not None:
+        if not isinstance(values, dict) or none(values.get("weight_decay_kind")) is not None:
             return values
         return values | {"weight_decay_kind": "decoupled" if values.get("optimizer") == "adamw" else "l2"}
 
@@ -289,114 +279,3 @@ class Config(Section):
     def dump(self) -> str:
         """Return the resolved config as YAML that `load` reads back to an equal one."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
-
-
-class _Loader(yaml.BaseLoader):
-    """Reads every scalar as text and refuses a key that stands twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.MarkedYAMLError(problem=f"key '{key}' stands twice", problem_mark=node.start_mark)
-        return super().construct_mapping(node, deep=True)
-
-
-def _parse(text: str, where: str) -> Any:
-    try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506  (a BaseLoader: text, lists and mappings only)
-    except yaml.MarkedYAMLError as error:
-        line = f" line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise UserError(f"{where}{line}: {error.problem}") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{where}: {error}") from error
-
-
-def shipped() -> dict[str, Path]:
-    """Return the configs that come with kerasnets: name -> path."""
-    folder = resources.files("kerasnets").joinpath("configs")
-    if not folder.is_dir():  # a source checkout keeps them beside the package
-        folder = Path(__file__).resolve().parent.parent / "configs"
-    return {path.stem: path for path in sorted(Path(str(folder)).rglob("*.yaml"))}
-
-
-def find(word: str | Path) -> Path:
-    """Return the path that CONFIG stands for: a file if one exists there, else a shipped name."""
-    path, names = Path(word), shipped()
-    if path.is_file():
-        return path
-    if str(word) in names:
-        return names[str(word)]
-    if path.is_dir():
-        raise UserError(f"{word} is a folder, not a config; `kerasnets init {word}` writes one for its images")
-    siblings = [p.name for p in path.parent.glob("*.y*ml")] if path.suffix in (".yaml", ".yml") else []
-    hint = nearest(path.name, siblings) or nearest(path.stem, names) or f"; there are {', '.join(names)}"
-    raise UserError(f"no config file or shipped config '{word}'{hint}")
-
-
-def _override(raw: dict[str, Any], word: str) -> None:
-    key, equals, text = word.partition("=")
-    parts = key.split(".")
-    if not equals or not all(parts):
-        raise UserError(f"'{word}' is not of the form key=value, such as training.epochs=3")
-    here = raw
-    for depth, part in enumerate(parts[:-1], start=1):
-        here = here.setdefault(part, {})
-        if not isinstance(here, dict):
-            raise UserError(f"'{word}': {'.'.join(parts[:depth])} is a value and has no keys below it")
-    value = _parse(text, f"'{word}'")
-    if isinstance(here.get(parts[-1]), dict) and not isinstance(value, dict) and _none(value) is not None:
-        raise UserError(f"'{word}': {key} is a section; set one of its keys, such as {key}.{next(iter(here[parts[-1]]))}")
-    here[parts[-1]] = value
-
-
-def check(raw: dict[str, Any], where: str) -> Config:
-    """Return the config that the nested mapping `raw` describes; `where` names it in errors.
-
-    Raises:
-        UserError: with a line for each wrong key: what was found, what is allowed, the nearest valid name.
-    """
-    try:
-        return Config.model_validate(raw)
-    except ValidationError as error:
-        problems = describe(error, Config)
-    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-    raise UserError("\n  ".join([f"{where}: {count} in the config:", *problems]))
-
-
-def load(word: str | Path, overrides: Sequence[str] = ()) -> Config:
-    """Return the config of a file or shipped name, with dotted `key=value` words laid over it.
-
-    Raises:
-        UserError: no such config, not YAML, or wrong keys or values (all of them in one message).
-    """
-    path = find(word)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
-    raw = _parse(text, str(path))
-    if not isinstance(raw, dict):
-        raise UserError(f"{path}: a config is a mapping of keys to values, not {type(raw).__name__}")
-    raw.setdefault("name", path.stem)
-    for override in overrides:
-        _override(raw, override)
-    return check(raw, str(path))
-
-
-def update(config: Config, **sections: dict[str, Any]) -> Config:
-    """Return `config` with values replaced, checked like a loaded one: `update(config, data={"channels": 1})`."""
-    raw = config.model_dump(mode="json")
-    for section, values in sections.items():
-        raw[section].update(values)
-    return check(raw, config.name)
-
-
-def schema() -> dict[str, Any]:
-    """Return the JSON schema of a config file, with each model family's options, for editors."""
-    from kerasnets.models import specs
-
-    document = Config.model_json_schema()
-    document["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    document["$defs"]["Model"] = {"title": "Model", "anyOf": specs.json_schema()}
-    return document

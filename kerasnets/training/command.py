@@ -1,0 +1,83 @@
+"""`kerasnets train`."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kerasnets import config as configs
+from kerasnets.console import emit_json, out
+
+
+@click.command()
+@click.argument("config", metavar="CONFIG")
+@click.argument("overrides", metavar="[key=value …]", nargs=-1)
+@click.option("--out", "directory", type=click.Path(path_type=Path), help="Run directory; default runs/<name>-<n>.")
+@click.option("--dry-run", is_flag=True, help="Check config and data, time a few steps; train and write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+def train(config: str, overrides: tuple[str, ...], directory: Path | None, dry_run: bool, as_json: bool) -> None:
+    """Train CONFIG (a YAML file, or a name of `kerasnets config`) and write a run directory.
+
+    \b
+    kerasnets train digits-resnet20
+    kerasnets train digits-resnet20 training.epochs=3 model.shortcut=B
+    """
+    loaded = configs.load(config, overrides)
+    if dry_run:
+        _dry_run(loaded, as_json)
+        return
+    from kerasnets.training.train import train as run_training
+
+    began = time.perf_counter()
+    run = run_training(loaded, directory)
+    metrics = run.read_json("metrics.json")
+    if as_json:
+        emit_json({"schema": 1, "run": str(run.path), "metrics": metrics})
+    else:
+        _summary(run.path, metrics, time.perf_counter() - began)
+
+
+def _summary(run: Path, metrics: dict[str, Any], seconds: float) -> None:
+    for split in ("validation", "test"):
+        if split in metrics:
+            values = metrics[split]
+            top5 = f", top-5 {values['top5']:.2%}" if "top5" in values else ""
+            out.print(f"{split:<11} accuracy {values['accuracy']:.2%}{top5}, loss {values['loss']:.4f}")
+    out.print(f"{'best epoch':<11} {metrics['best_epoch']} of {metrics['epochs']}")
+    out.print(f"{'time':<11} {seconds:.0f} s")
+    out.print(f"{'run':<11} {run}")
+    out.print(f"{'weights':<11} {run / 'model.keras'} (best), {run / 'last.keras'} (last)")
+    out.print("\nnext:")
+    out.print(f"  tensorboard --logdir {run / 'tensorboard'}")
+    out.print(f"  kerasnets evaluate {run}")
+    out.print(f"  kerasnets export {run}")
+
+
+def _dry_run(config: configs.Config, as_json: bool) -> None:
+    from kerasnets.training.dry_run import plan
+
+    found = plan(config)
+    if as_json:
+        emit_json({"schema": 1, "plan": found.document()})
+        return
+    images = ", ".join(f"{count:,} {name}" for name, count in found.images.items())
+    height, width, channels = found.input_shape
+    steps = found.steps_per_epoch
+    rows = {
+        "config": "valid",
+        "images": f"{images}; {found.classes} classes; {found.unreadable} unreadable",
+        "input": f"{height} x {width} px, {channels} channel{'s' if channels > 1 else ''}",
+        "parameters": f"{found.parameters:,}",
+        "MACs": f"{found.macs / 1e6:,.1f} M an image",
+        "steps": f"{steps:,} an epoch, {steps * found.epochs:,} in {found.epochs} epochs",
+        "memory": f"about {found.memory_bytes / 2**20:,.0f} MiB, besides TensorFlow's own 0.6 GiB",
+        "time": f"about {_duration(found.seconds)} ({found.seconds_per_step * 1000:.0f} ms a step, measured here)",
+    }
+    for name, words in rows.items():
+        out.print(f"{name:<11} {words}")
+
+
+def _duration(seconds: float) -> str:
+    minutes, hours = seconds / 60, seconds / 3600
+    return f"{seconds:.0f} s" if seconds < 120 else f"{minutes:.0f} min" if minutes < 120 else f"{hours:.1f} h"

@@ -1,0 +1,101 @@
+"""`train --dry-run`: all that a run does before its first epoch, and a few real steps, timed and thrown away."""
+
+import itertools
+import statistics
+import time
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from kerasnets.config import Config
+from kerasnets.data import sources
+from kerasnets.data.preprocessing import fit
+from kerasnets.models import complexity
+from kerasnets.training import runtime
+from kerasnets.training.job import Job, prepare, resolve
+from kerasnets.training.unreadable import naming_bad_files, refusal, unreadable
+
+_STEPS = 5
+_FLOAT = 4  # bytes
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would be: counts of images and steps, parameters, bytes of memory, seconds."""
+
+    images: dict[str, int]
+    unreadable: int
+    classes: int
+    input_shape: tuple[int, int, int]
+    parameters: int
+    macs: int
+    steps_per_epoch: int
+    epochs: int
+    memory_bytes: int
+    seconds_per_step: float
+    seconds: float
+
+    def document(self) -> dict[str, object]:
+        """Return the plan as the JSON of `train --dry-run --json`."""
+        return asdict(self)
+
+
+def plan(config: Config) -> Plan:
+    """Check config and data (every file is decoded once), build the model and time a few steps on real batches.
+
+    Raises:
+        UserError: what a run would raise.
+    """
+    dataset = sources.load(config.data, seed=config.seed)
+    config = resolve(config, dataset)
+    runtime.prepare(config.seed, config.training.threads)
+    problems = unreadable(config.data, dataset)
+    skip = {name: frozenset(p.index for split, p in problems if split == name) for name in dataset.splits}
+    if problems and not config.data.skip_corrupt:
+        raise refusal(problems)
+    with naming_bad_files(config.data, dataset):
+        job = prepare(config, dataset, skip, fit(config.data, dataset, config.seed, skip["train"]))
+        seconds_per_step = _seconds_per_step(job)
+    cost = complexity.count(job.fast.plain)
+    steps = job.steps_per_epoch * config.training.epochs
+    return Plan(
+        images={name: len(split) - len(skip[name]) for name, split in dataset.splits.items()},
+        unreadable=len(problems),
+        classes=len(dataset.class_names),
+        input_shape=tuple(job.fast.plain.input_shape[1:]),
+        parameters=cost.parameters,
+        macs=cost.macs,
+        steps_per_epoch=job.steps_per_epoch,
+        epochs=config.training.epochs,
+        memory_bytes=_memory(job),
+        seconds_per_step=seconds_per_step,
+        seconds=seconds_per_step * steps,
+    )
+
+
+def _seconds_per_step(job: Job) -> float:
+    """Return the median time of a step, the first (which traces) left out."""
+    seconds = []
+    for batch in itertools.islice(job.batches("train", training=True), _STEPS + 1):
+        began = time.perf_counter()
+        job.trainer.train_on_batch(*batch)
+        seconds.append(time.perf_counter() - began)
+    return statistics.median(seconds[1:] or seconds)
+
+
+def _memory(job: Job) -> int:
+    """Return the bytes that a step holds: weights, gradients, optimizer state, and a batch's activations.
+
+    Every layer's output is kept for the backward pass; about as much again is in flight while gradients are computed.
+    """
+    weights = sum(int(np.prod(variable.shape)) for variable in job.fast.net.variables)
+    state = sum(int(np.prod(variable.shape)) for variable in job.trainer.optimizer.variables)
+    outputs = sum(
+        int(np.prod(tensor.shape[1:])) for layer in job.fast.plain.layers for tensor in _tensors(layer.output)
+    )
+    activation = 2 if job.config.training.precision != "float32" else _FLOAT
+    return (2 * weights + state) * _FLOAT + 2 * outputs * activation * job.config.training.batch_size
+
+
+def _tensors(output: object) -> list[object]:
+    return list(output) if isinstance(output, list | tuple) else [output]

@@ -1,0 +1,106 @@
+"""A resolved config turned into all that training needs: data, network, optimizer, trainer."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from kerasnets import config as configs
+from kerasnets import environment, models
+from kerasnets.config import Config
+from kerasnets.data import pipeline
+from kerasnets.data.preprocessing import Preprocessing
+from kerasnets.data.sources import Dataset
+from kerasnets.errors import UserError, nearest
+from kerasnets.models.specs import heads
+from kerasnets.telemetry.observers import StepScalars
+from kerasnets.training import optim, runtime
+from kerasnets.training.fast import Fast, make_fast
+from kerasnets.training.step import Objective, Trainer
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a run needs before its first step."""
+
+    config: Config
+    dataset: Dataset
+    preprocessing: Preprocessing
+    fast: Fast
+    trainer: Trainer
+    scalars: StepScalars
+    skip: dict[str, frozenset[int]]
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps in an epoch; the last batch may be smaller."""
+        return pipeline.steps_per_epoch(self.images, self.config.training.batch_size)
+
+    @property
+    def images(self) -> int:
+        """Training images that are used."""
+        return len(self.dataset.train) - len(self.skip.get("train", ()))
+
+    def batches(self, name: str, training: bool = False) -> tf.data.Dataset:
+        """Return batches of a split: `(images [N, h, w, C], targets [N, K])`."""
+        data, settings = self.config.data, self.config.training
+        return pipeline.batches(
+            self.dataset.split(name),
+            self.preprocessing,
+            classes=len(self.dataset.class_names),
+            batch_size=settings.batch_size if training else min(max(settings.batch_size, 128), 256),
+            seed=self.config.seed,
+            training=training,
+            augment=data.augment if training else None,
+            workers=data.workers or environment.cores(),
+            cache=data.cache,
+            skip=self.skip.get(name, frozenset()),
+        )
+
+
+def resolve(config: Config, dataset: Dataset) -> Config:
+    """Return the config with what depends on data and machine filled in: image size, channels, threads."""
+    data = {
+        "image_size": config.data.image_size or dataset.native_size or (224, 224),
+        "channels": config.data.channels or dataset.channels or 3,
+    }
+    return configs.update(config, data=data, training={"threads": runtime.threads(config.training.threads)})
+
+
+def class_weights(config: Config, dataset: Dataset) -> tuple[float, ...] | None:
+    """Return the weight of each class's examples, with mean 1 over the training split when "balanced"."""
+    wanted, names = config.training.class_weights, dataset.class_names
+    if wanted is None:
+        return None
+    if wanted == "balanced":
+        counts = np.bincount(dataset.train.labels, minlength=len(names))
+        return tuple((counts.sum() / (len(names) * np.maximum(counts, 1))).tolist())
+    for name in wanted:
+        if name not in names:
+            raise UserError(
+                f"training.class_weights names class '{name}', which the data has not{nearest(name, names)}"
+            )
+    return tuple(wanted.get(name, 1.0) for name in names)
+
+
+def prepare(config: Config, dataset: Dataset, skip: dict[str, frozenset[int]], preprocessing: Preprocessing) -> Job:
+    """Build network, optimizer and trainer for a resolved config."""
+    training = config.training
+    size, channels = config.data.image_size, config.data.channels
+    if size is None or channels is None:
+        raise ValueError("the config must be resolved before a job is prepared")
+    classes = len(dataset.class_names)
+    plain = models.build(config.model.name, input_shape=(*size, channels), classes=classes, **config.model.options)
+    fast = make_fast(plain, training.precision)
+    scalars = StepScalars()
+    objective = Objective(
+        training.label_smoothing,
+        class_weights(config, dataset),
+        training.weight_decay if training.weight_decay_kind == "l2" else 0.0,
+    )
+    all_heads = heads(config.model.name, **config.model.options)
+    trainer = Trainer(fast.net, all_heads, classes, objective, optim.clipping(training), [scalars])
+    job = Job(config, dataset, preprocessing, fast, trainer, scalars, skip)
+    optimizer = optim.optimizer(training, job.steps_per_epoch, fast.net.trainable_variables)
+    trainer.compile(optimizer=optimizer, jit_compile=False)
+    return job

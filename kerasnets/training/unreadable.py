@@ -1,0 +1,42 @@
+"""Files that cannot be decoded: found before a run, or named together when a run meets the first of them."""
+
+import contextlib
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+from kerasnets import environment
+from kerasnets.config import Data
+from kerasnets.data import audit
+from kerasnets.data.audit import Problem
+from kerasnets.data.sources import Dataset
+from kerasnets.errors import UserError
+
+
+def unreadable(data: Data, dataset: Dataset) -> list[tuple[str, Problem]]:
+    """Return (split, problem) for every file that cannot be decoded, over all splits."""
+    workers = data.workers or environment.cores()
+    return [
+        (name, problem)
+        for name, split in dataset.splits.items()
+        for problem in audit.unreadable(split, data.channels or 3, workers)
+    ]
+
+
+def refusal(problems: list[tuple[str, Problem]]) -> UserError:
+    """Return the error that lists every unreadable file."""
+    lines = [f"{problem.path}: {problem.reason}" for _, problem in problems]
+    title = f"{len(lines)} of the images cannot be read; data.skip_corrupt=true leaves them out:"
+    return UserError("\n  ".join([title, *lines]))
+
+
+@contextlib.contextmanager
+def naming_bad_files(data: Data, dataset: Dataset) -> Iterator[None]:
+    """Turn a failed decode into one message that lists every unreadable file of the data set."""
+    try:
+        yield
+    except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError, UserError) as error:
+        problems = unreadable(data, dataset)
+        if not problems:
+            raise
+        raise refusal(problems) from error
