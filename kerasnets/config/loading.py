@@ -122,9 +122,9 @@ def update(config: Config, **sections: dict[str, Any]) -> Config:
 
 def schema() -> dict[str, Any]:
     """Return the JSON schema of a config file, with each model family's options, for editors."""
-    from kerasnets.models import specs
+    from kerasnets.models.schema import model_section
 
     document = Config.model_json_schema()
     document["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    document["$defs"]["Model"] = {"title": "Model", "anyOf": specs.json_schema()}
+    document["$defs"]["Model"] = {"title": "Model", "anyOf": model_section()}
     return document

@@ -1,0 +1,63 @@
+# `make train` and `make test` do all the set-up on a fresh machine; `make help` lists the rest.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
+PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11 python,\
+	$(shell $(p) -c '$(SUPPORTED)' >/dev/null 2>&1 && echo $(p))))
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: help setup train test test-fast lint format proof-digits clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "kerasnets needs Python 3.11, 3.12 or 3.13; name one: make PYTHON=/path/to/python3.12" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,lint]'
+	@touch $@
+
+setup: $(INSTALLED)  ## make .venv with the pinned dependencies
+
+train: setup  ## train on the built-in digits, export, verify, predict
+	@set -euo pipefail; \
+	say() { printf '\n\033[1m$$ %s\033[0m\n' "$$*"; "$$@"; }; \
+	export PATH="$(CURDIR)/$(BIN):$$PATH"; \
+	printf '\033[1m$$ kerasnets train digits-resnet20\033[0m\n'; \
+	kerasnets train digits-resnet20 --json > $(VENV)/train.json; \
+	run=$$(python -c 'import json; print(json.load(open("$(VENV)/train.json"))["run"])'); \
+	say kerasnets evaluate $$run; \
+	say kerasnets export $$run; \
+	say kerasnets samples $$run --count 6 --output $$run/samples; \
+	say kerasnets predict export/models/digits-resnet20 $$run/samples; \
+	printf '\n%s\n' \
+	  "the run       $$run  (weights, history.csv, metrics.json, tensorboard/)" \
+	  "the model     export/models/digits-resnet20  (SavedModel and ONNX, verified)" \
+	  "next          source $(VENV)/bin/activate" \
+	  "  tensorboard --logdir $$run/tensorboard" \
+	  "  kerasnets init FOLDER        write a config for your own folder of images" \
+	  "  kerasnets export RUN         ship another run" \
+	  "  kerasnets predict export/models/digits-resnet20 IMAGE"
+
+test: lint  ## lint, types and every test
+	$(BIN)/python -m pytest
+
+test-fast: lint  ## the same without the slow tests
+	$(BIN)/python -m pytest -m 'not slow'
+
+lint: setup  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup  ## let ruff mend and format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+proof-digits: setup  ## five seeds of configs/digits-resnet20.yaml: accuracy and time
+	$(BIN)/python tests/proofs/digits.py
+
+clean:  ## remove what was built, not runs or exported models
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

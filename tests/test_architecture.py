@@ -1,0 +1,64 @@
+"""The arrows of the design, held by reading every import: they run one way only."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "kerasnets"
+STAGES = {"training", "artifacts", "inference", "proposal"}
+LEAVES = {"errors", "console", "environment"}  # shared words and terminal output; import nothing of ours but errors
+
+# What each part may import of ours, besides itself.
+MAY = {
+    "errors": set(),
+    "console": {"errors"},
+    "environment": set(),
+    "models": {"errors"},
+    "config": {"errors", "models"},
+    "data": {"errors", "config"},
+    "run": {"errors", "config"},
+    "telemetry": {"errors"},
+    "training": LEAVES | {"config", "data", "models", "run", "telemetry"},
+    "artifacts": LEAVES | {"config", "data", "models", "run"},
+    "inference": LEAVES | {"config", "data", "models", "run", "artifacts"},
+    "proposal": LEAVES | {"config", "data", "models"},
+    "__init__": STAGES | {"config", "models", "run"},  # for type checkers alone: the names are imported when used
+    "__main__": {"cli"},
+    "cli": LEAVES,
+}
+COMMANDS_MAY = LEAVES | {"config", "run"}  # what a stage's command.py may import besides what the stage may
+
+
+def imports(path: Path) -> set[str]:
+    """Return the parts of ours (`kerasnets.<part>`) that a file imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            raise AssertionError(f"{path}: relative import")
+        if isinstance(node, ast.ImportFrom) and node.module == "kerasnets":
+            found |= {alias.name for alias in node.names if not alias.name.startswith("__")}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("kerasnets."):
+            found.add(node.module.split(".")[1])
+        elif isinstance(node, ast.Import):
+            found |= {name.name.split(".")[1] for name in node.names if name.name.startswith("kerasnets.")}
+    return found
+
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(PACKAGE)) for path in FILES])
+def test_imports_run_one_way(path: Path) -> None:
+    part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    allowed = MAY[part] | {part} | (COMMANDS_MAY if path.name == "command.py" else set())
+    assert imports(path) <= allowed
+
+
+def test_keras_alone_in_models() -> None:
+    for path in (PACKAGE / "models").rglob("*.py"):
+        assert "tensorflow" not in path.read_text(encoding="utf-8").replace("TensorFlow", ""), path
+
+
+def test_no_drawers() -> None:
+    assert not [path for path in FILES if path.stem in ("utils", "util", "helpers", "misc", "common")]
