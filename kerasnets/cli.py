@@ -57,9 +57,6 @@ def kerasnets() -> None:
 
 def main() -> None:
     """Run the command line and exit: 0 done, 2 wrong input, 3 a check refused, 1 a fault of ours, 130 Ctrl-C."""
-    from kerasnets.console import quiet_tensorflow
-
-    quiet_tensorflow()
     try:
         code = kerasnets.main(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -48,6 +49,22 @@ def stdout_to_stderr() -> Iterator[None]:
         sys.stdout = saved
 
 
-def quiet_tensorflow() -> None:
-    """Hide TensorFlow's start-up messages; must run before TensorFlow is imported. The user's own setting wins."""
+def import_tensorflow() -> None:
+    """Import TensorFlow without its start-up messages, which no log level of its own hides.
+
+    They are written by C++ code to file descriptor 2 while the library loads; should the import fail, they are shown.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    shown = os.dup(2)
+    with tempfile.TemporaryFile() as hidden:
+        os.dup2(hidden.fileno(), 2)
+        try:
+            import tensorflow  # noqa: F401
+        except BaseException:
+            hidden.seek(0)
+            os.write(shown, hidden.read())
+            raise
+        finally:
+            os.dup2(shown, 2)
+            os.close(shown)

@@ -84,9 +84,8 @@ class BestWeights(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         logs = logs or {}
-        score = (-logs["val_loss"],)
-        if self._monitor == "accuracy":
-            score = (logs["val_accuracy"], *score)
+        loss = -logs["val_loss"]
+        score = (logs["val_accuracy"], loss) if self._monitor == "accuracy" else (loss,)
         if self._best is None or score > self._best:
             self._best, self.epoch = score, epoch + 1
             self._save()

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from kerasnets import config as configs
-from kerasnets.console import emit_json, out
+from kerasnets.console import emit_json, import_tensorflow, out
 
 
 @click.command()
@@ -24,6 +24,7 @@ def train(config: str, overrides: tuple[str, ...], directory: Path | None, dry_r
     kerasnets train digits-resnet20 training.epochs=3 model.shortcut=B
     """
     loaded = configs.load(config, overrides)
+    import_tensorflow()
     if dry_run:
         _dry_run(loaded, as_json)
         return

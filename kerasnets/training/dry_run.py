@@ -67,7 +67,7 @@ def plan(config: Config) -> Plan:
         macs=cost.macs,
         steps_per_epoch=job.steps_per_epoch,
         epochs=config.training.epochs,
-        memory_bytes=_memory(job),
+        memory_bytes=_memory(job, cost.activations),
         seconds_per_step=seconds_per_step,
         seconds=seconds_per_step * steps,
     )
@@ -83,19 +83,12 @@ def _seconds_per_step(job: Job) -> float:
     return statistics.median(seconds[1:] or seconds)
 
 
-def _memory(job: Job) -> int:
+def _memory(job: Job, activations: int) -> int:
     """Return the bytes that a step holds: weights, gradients, optimizer state, and a batch's activations.
 
     Every layer's output is kept for the backward pass; about as much again is in flight while gradients are computed.
     """
     weights = sum(int(np.prod(variable.shape)) for variable in job.fast.net.variables)
     state = sum(int(np.prod(variable.shape)) for variable in job.trainer.optimizer.variables)
-    outputs = sum(
-        int(np.prod(tensor.shape[1:])) for layer in job.fast.plain.layers for tensor in _tensors(layer.output)
-    )
-    activation = 2 if job.config.training.precision != "float32" else _FLOAT
-    return (2 * weights + state) * _FLOAT + 2 * outputs * activation * job.config.training.batch_size
-
-
-def _tensors(output: object) -> list[object]:
-    return list(output) if isinstance(output, list | tuple) else [output]
+    width = _FLOAT if job.config.training.precision == "float32" else _FLOAT // 2
+    return (2 * weights + state) * _FLOAT + 2 * activations * width * job.config.training.batch_size

@@ -107,7 +107,7 @@ class Trainer(keras.Model):
         return {head.name: tf.cast(outputs[head.name], tf.float32) for head in self.heads}
 
     def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, Any]:
-        images, targets = data
+        images, targets, _ = keras.utils.unpack_x_y_sample_weight(data)
         variables = self.net.trainable_variables
         with tf.GradientTape() as tape:
             logits = self(images, training=True)
@@ -116,14 +116,13 @@ class Trainer(keras.Model):
             scaled = self.optimizer.scale_loss(total)
         for observer in self.observers:
             observer.forward(images, targets, logits, total)
-        scale = self.optimizer.scale_loss(tf.ones(()))  # 1 unless float16 scales its loss
-        gradients = [gradient / scale for gradient in tape.gradient(scaled, variables)]
+        raw = self._rescale(tape.gradient(scaled, variables), up=False)
         for observer in self.observers:
-            observer.gradients(gradients)
-        gradients = self._final(gradients, variables)
+            observer.gradients(raw)
+        final = self._final(raw, variables)
         for observer in self.observers:
-            observer.clipped(gradients)
-        self.optimizer.apply([gradient * scale for gradient in gradients], variables)
+            observer.clipped(final)
+        self.optimizer.apply(self._rescale(final, up=True), variables)
         for observer in self.observers:
             observer.applied()
         self.loss_metric.update_state(total, sample_weight=tf.shape(images)[0])
@@ -132,7 +131,7 @@ class Trainer(keras.Model):
         return self._train_logs()
 
     def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, Any]:
-        images, targets = data
+        images, targets, _ = keras.utils.unpack_x_y_sample_weight(data)
         name = self.main_head.name
         logits = self(images, training=False)[name]
         losses = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
@@ -144,7 +143,14 @@ class Trainer(keras.Model):
         smoothing, weights = self.objective.label_smoothing, self.objective.class_weights
         smooth = targets * (1 - smoothing) + smoothing / targets.shape[-1] if smoothing else targets
         losses = tf.nn.softmax_cross_entropy_with_logits(smooth, logits)
-        return losses * tf.linalg.matvec(targets, tf.constant(weights)) if weights else losses
+        return losses * tf.linalg.matvec(targets, tf.constant(weights, tf.float32)) if weights else losses
+
+    def _rescale(self, gradients: Sequence[tf.Tensor], up: bool) -> Sequence[tf.Tensor]:
+        """Take float16's loss scale out of gradients, or put it back, which its optimizer expects."""
+        if not isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+            return gradients
+        scale = self.optimizer.scale_loss(tf.ones(()))
+        return [gradient * scale if up else gradient / scale for gradient in gradients]
 
     def _final(self, gradients: Sequence[tf.Tensor], variables: Sequence[Any]) -> Sequence[tf.Tensor]:
         if self.clip is not None:
