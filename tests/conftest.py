@@ -1,0 +1,48 @@
+"""Shared by all tests: quiet TensorFlow, and runs that were really trained."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("MPLBACKEND", "agg")
+
+from kerasnets import config as configs  # noqa: E402  (after the environment is set)
+from kerasnets.console import import_tensorflow  # noqa: E402
+from kerasnets.run import Run  # noqa: E402
+
+import_tensorflow()
+
+SMALL = ["model.blocks=[1, 1, 1]", "data.image_size=8", "training.epochs=2", "training.learning_rate=0.05"]
+SMALL_GOOGLENET = [
+    *("name=small-googlenet", "model.name=googlenet_bn", "model.width=0.1", "data.image_size=16"),
+    *("training.epochs=1", "training.batch_size=128", "training.learning_rate=0.05"),
+]
+
+Train = Callable[..., Run]
+
+
+@pytest.fixture(scope="session")
+def train_small() -> Callable[[Path, list[str]], Run]:
+    """Return a function that trains a small network on the digits: `train_small(directory, overrides)`."""
+
+    def train(directory: Path, overrides: list[str]) -> Run:
+        from kerasnets.training.train import train as run_training
+
+        return run_training(configs.load("digits-resnet20", overrides), directory)
+
+    return train
+
+
+@pytest.fixture(scope="session")
+def resnet_run(tmp_path_factory: pytest.TempPathFactory, train_small: Train) -> Run:
+    """A small ResNet trained on the digits for two epochs."""
+    return train_small(tmp_path_factory.mktemp("runs") / "resnet", SMALL)
+
+
+@pytest.fixture(scope="session")
+def googlenet_run(tmp_path_factory: pytest.TempPathFactory, train_small: Train) -> Run:
+    """A narrow GoogLeNet with three heads, trained on the digits for one epoch."""
+    return train_small(tmp_path_factory.mktemp("runs") / "googlenet", SMALL_GOOGLENET)
