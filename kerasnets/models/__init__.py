@@ -3,6 +3,81 @@
 Channels are last everywhere. Importing this package imports no Keras.
 """
 
-from kerasnets.models.specs import MODELS, heads, row
+import json
+import sys
+import zipfile
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-__all__ = ["MODELS", "heads", "row"]
+from kerasnets.models import specs
+from kerasnets.models.specs import HEADS, MODELS, heads, row
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["MODELS", "build", "heads", "load", "main", "row"]
+
+
+def build(
+    name: str,
+    input_shape: tuple[int, int, int] | None = None,
+    classes: int | None = None,
+    **options: object,
+) -> "keras.Model":
+    """Build a model by name.
+
+    Args:
+        name: a name of `MODELS`, or `resnet<6n+2>` or `plain<6n+2>`.
+        input_shape: height and width in pixels, and channels (1 or 3); the row's unless given.
+        classes: number of classes; the row's unless given.
+        options: any field of the row's options.
+
+    Returns:
+        A functional model from `image`, float32 `[N, H, W, C]`, preprocessed, to logits `[N, classes]`: one tensor of
+        the layer `softmax`, or with auxiliary heads a dict of the layers `softmax0`, `softmax1` and `softmax2`.
+
+    Raises:
+        UserError: no such name, option or value, or an input that is too small.
+    """
+    found = row(name)
+    input_shape = found.input_shape if input_shape is None else input_shape
+    classes = found.classes if classes is None else classes
+    chosen = specs.options(name, options)
+    specs.check_input(name, chosen, input_shape, classes)
+    if isinstance(chosen, specs.ResNetOptions):
+        allow_depth(12 * sum(chosen.blocks))  # a bottleneck with projection has twelve layers
+    family = import_module(f"kerasnets.models.{found.family}")
+    model: keras.Model = family.build(specs.resolve(chosen, input_shape), input_shape, classes, name)
+    return model
+
+
+def main(model: "keras.Model") -> "keras.Model":
+    """Return the model that is served: from the image to the main head's logits alone, sharing the weights.
+
+    The very model, if it has no other head.
+    """
+    import keras
+
+    if not isinstance(model.output, dict):
+        return model
+    return keras.Model(model.input, model.output[HEADS[-1]], name=model.name)
+
+
+def load(path: Path) -> "keras.Model":
+    """Load a `model.keras` of any depth, uncompiled. Plain `keras.models.load_model` will do up to some 300 layers."""
+    import keras
+
+    with zipfile.ZipFile(path) as archive:
+        config = json.loads(archive.read("config.json"))
+    allow_depth(len(config["config"]["layers"]))
+    return keras.models.load_model(path, compile=False)
+
+
+def allow_depth(layers: int) -> None:
+    """Raise Python's recursion limit to what Keras needs for a model of so many layers.
+
+    Keras walks a graph by recursion, from output to input, when it builds, clones, saves or loads a model; ResNet-1202
+    exceeds the default limit in each. So the limit stays raised, and is never lowered.
+    """
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), 1000 + 4 * layers))
