@@ -1,0 +1,97 @@
+"""A fresh process that runs one artefact: `python -I checker.py FORMAT.py DIRECTORY BLOCKED…`.
+
+Standard library and NumPy only. The format's module is loaded from its file, and the blocked packages cannot be
+imported: what runs here runs on a machine that has never seen kerasnets. Both directions of the pipe speak the same
+frames: a line of JSON with the sizes of the binary parts, then the parts; arrays are .npy files.
+"""
+
+import importlib.util
+import io
+import json
+import os
+import sys
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+
+def send(pipe: BinaryIO, header: dict[str, Any], parts: Sequence[bytes] = ()) -> None:
+    """Write a frame."""
+    pipe.write(json.dumps({**header, "sizes": [len(part) for part in parts]}).encode() + b"\n")
+    for part in parts:
+        pipe.write(part)
+    pipe.flush()
+
+
+def receive(pipe: BinaryIO) -> tuple[dict[str, Any], list[bytes]] | None:
+    """Read a frame; None at the end of the stream, also one that ends within a frame."""
+    line = pipe.readline()
+    if not line.endswith(b"\n"):
+        return None
+    header = json.loads(line)
+    parts = [pipe.read(size) for size in header["sizes"]]
+    complete = all(len(part) == size for part, size in zip(parts, header["sizes"], strict=True))
+    return (header, parts) if complete else None
+
+
+def pack(array: np.ndarray) -> bytes:
+    """Return an array as the bytes of a .npy file."""
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def unpack(part: bytes) -> np.ndarray:
+    """Return the array in the bytes of a .npy file."""
+    array: np.ndarray = np.load(io.BytesIO(part), allow_pickle=False)
+    return array
+
+
+class _Blocked(MetaPathFinder):
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = frozenset(names)
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> None:
+        if fullname.partition(".")[0] in self._names:
+            raise ModuleNotFoundError(f"an artefact must run without {fullname}", name=fullname)
+
+
+def _open(format_file: str, directory: str) -> Any:
+    spec = importlib.util.spec_from_file_location("artefact_format", format_file)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{format_file} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.open(Path(directory))
+
+
+def _answer(runner: Any, call: str, parts: list[bytes]) -> dict[str, np.ndarray]:
+    if call == "bytes":
+        arrays: dict[str, np.ndarray] = runner.encoded(parts)
+        return arrays
+    return {"probabilities": runner(unpack(parts[0]))}
+
+
+def main(format_file: str, directory: str, *blocked: str) -> None:
+    """Open the artefact, describe it, then answer calls until the input ends."""
+    replies = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints goes to stderr, not between the frames
+    sys.meta_path.insert(0, _Blocked(blocked))
+    runner = _open(format_file, directory)
+    loaded = sorted({name.partition(".")[0] for name in sys.modules} & set(blocked))
+    send(replies, {"labels": runner.labels, "signatures": runner.signatures, "blocked_but_loaded": loaded})
+    while (request := receive(sys.stdin.buffer)) is not None:
+        header, parts = request
+        try:
+            outputs = _answer(runner, header["call"], parts)
+        except Exception as error:  # whatever a runtime raises is the answer to this one call
+            send(replies, {"error": f"{type(error).__name__}: {error}"})
+        else:
+            send(replies, {"outputs": list(outputs)}, [pack(array) for array in outputs.values()])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,47 @@
+"""`kerasnets export`."""
+
+from pathlib import Path
+
+import click
+
+from kerasnets.artifacts.export import DEFAULT_STORE, Published
+from kerasnets.artifacts.export import export as publish
+from kerasnets.console import emit_json, out
+from kerasnets.run import Run
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--name", help="Name in the store; default: the config's.")
+@click.option(
+    "--to", type=click.Path(path_type=Path), default=DEFAULT_STORE, show_default=True, help="The model store."
+)
+@click.option("--version", type=int, help="Version to publish; default: the highest there + 1.")
+@click.option("--formats", help="Comma-separated, of savedmodel, onnx; default: the config's export.formats.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def export(run: Path, name: str | None, to: Path, version: int | None, formats: str | None, as_json: bool) -> None:
+    """Write RUN's best weights for servers, verify them in fresh processes, publish them in the model store.
+
+    Exit code 3 and nothing in the store if an artefact differs from the Keras model.
+    """
+    wanted = [word.strip() for word in formats.split(",") if word.strip()] if formats is not None else None
+    if wanted == []:
+        raise click.BadParameter("name at least one format", param_hint="--formats")
+    published = publish(Run.open(run), name=name, to=to, version=version, formats=wanted)
+    if as_json:
+        emit_json({"schema": 1, "path": str(published.path), "files": published.files, "parity": published.parity})
+    else:
+        _report(published)
+
+
+def _report(published: Published) -> None:
+    from rich.table import Table
+
+    table = Table("format", "probabilities", "logits", "accuracy", "Keras", title="largest difference from Keras")
+    for form, figures in published.parity.items():
+        accuracies = [f"{figures[key]:.4f}" for key in ("accuracy", "keras_accuracy")]
+        table.add_row(form, f"{figures['probabilities']:.1e}", f"{figures['logits']:.1e}", *accuracies)
+    out.print(table)
+    images = next(iter(published.parity.values()))["images"]
+    out.print(f"verified on {images:,} validation images; published: {published.path}")
+    out.print(f"try: kerasnets predict {published.path.parent} IMAGE")

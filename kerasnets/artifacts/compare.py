@@ -1,0 +1,167 @@
+"""One artefact against the Keras model: differences, top-1, accuracy, and what of them is allowed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Never
+
+import numpy as np
+
+from kerasnets.artifacts.feed import Feed
+from kerasnets.artifacts.formats import Format
+from kerasnets.artifacts.process import ProcessRunner
+from kerasnets.artifacts.reference import Reference, softmax
+from kerasnets.errors import CheckFailed
+from kerasnets.run import Run
+
+LOGITS_TOLERANCE = 1e-3
+# A logit is read back as the logarithm of a float32 probability, which says nothing below the smallest normal numbers.
+_SMALLEST_PROBABILITY = 1e-30
+# Training in 16 bits may have decided an image the other way where the two best classes were closer than this.
+_MIXED_PRECISION_MARGIN = 0.1
+
+
+def refuse(form: Format, check: str, found: str, allowed: str) -> Never:
+    """Raise the CheckFailed of a check that did not hold."""
+    raise CheckFailed(f"{form.NAME}: {check}: {found}; {allowed}")
+
+
+@dataclass(frozen=True)
+class Parity:
+    """What comparing an artefact with the Keras model found; differences are the largest of all images."""
+
+    images: int
+    """Validation images compared."""
+    probabilities: float
+    """Absolute difference of a probability."""
+    logits: float
+    """Difference of a logit, relative to the largest of its image (to 1 where that is smaller)."""
+    close_calls: int
+    """Images whose two best classes are closer than twice the tolerance: their top-1 may differ."""
+    accuracy: float
+    """Of the artefact on the validation split."""
+    keras_accuracy: float
+    recorded_accuracy: float | None
+    """As training wrote it to metrics.json."""
+    encoded: float | None
+    """Absolute difference of a probability of the `bytes` endpoint; None where the format has none."""
+
+
+def logits_difference(probabilities: np.ndarray, logits: np.ndarray) -> float:
+    """Return the largest difference of what the probabilities say about logits, both `[N, K]`.
+
+    Probabilities fix an image's logits up to a constant, which is chosen so that those of the best class agree.
+    """
+    compared = softmax(logits) >= _SMALLEST_PROBABILITY
+    best = logits.argmax(axis=1)[:, np.newaxis]
+    found = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
+    shifted = found - np.take_along_axis(found, best, axis=1) + np.take_along_axis(logits, best, axis=1)
+    scale = np.maximum(np.abs(logits).max(axis=1, keepdims=True), 1.0)
+    return float((np.where(compared, np.abs(shifted - logits), 0.0) / scale).max())
+
+
+def margins(probabilities: np.ndarray) -> np.ndarray:
+    """Return how far each image's best class `[N]` is ahead of the second."""
+    ordered = np.sort(probabilities, axis=1)
+    lead: np.ndarray = ordered[:, -1] - ordered[:, -2]
+    return lead
+
+
+class Comparison:
+    """Collects the figures of one artefact, and refuses it as soon as one is out of bounds."""
+
+    def __init__(self, form: Format, runner: ProcessRunner, reference: Reference, feed: Feed) -> None:
+        self.form = form
+        self._runner, self._reference, self._feed = runner, reference, feed
+        self._probabilities, self._logits = 0.0, 0.0
+        self._encoded: float | None = None
+        self._images = self._right = self._right_in_keras = self._close_calls = self._unsure_in_training = 0
+
+    def compare(self, images: np.ndarray, what: str) -> tuple[np.ndarray, np.ndarray]:
+        """Compare the `image` endpoint on raw pixels `[N, H, W, C]`; return its probabilities and Keras' logits.
+
+        Raises:
+            CheckFailed: shape, dtype, a probability, a logit or a top-1 is wrong.
+        """
+        fed = self._feed.prepare(images, self._reference.preprocessing)
+        found, logits = self._runner(fed), self._reference.logits(fed, self._feed)
+        self._probabilities = max(self._probabilities, self._close(found, logits, what))
+        difference = logits_difference(found, logits)
+        if not difference <= LOGITS_TOLERANCE:
+            allowed = f"at most {LOGITS_TOLERANCE:g} of the largest is allowed"
+            refuse(self.form, "logits", f"differ from Keras' by {difference:.3g} on {what}", allowed)
+        self._logits = max(self._logits, difference)
+        return found, logits
+
+    def _close(self, found: np.ndarray, logits: np.ndarray, what: str) -> float:
+        """Return the largest difference of a probability from Keras'."""
+        if found.shape != logits.shape or found.dtype != np.float32:
+            must = f"must be float32{list(logits.shape)}"
+            refuse(self.form, "shape", f"{found.dtype}{list(found.shape)} came out for {what}", must)
+        expected, tolerance = softmax(logits), self.form.TOLERANCE
+        difference = float(np.abs(found - expected).max())
+        if not difference <= tolerance:
+            allowed = f"at most {tolerance:g} is allowed"
+            refuse(self.form, "probabilities", f"differ from Keras' by {difference:.3g} on {what}", allowed)
+        flipped = (found.argmax(axis=1) != expected.argmax(axis=1)) & (margins(expected) > 2 * tolerance)
+        if flipped.any():
+            refuse(self.form, "top-1", f"differs from Keras' for {flipped.sum()} images of {what}", "none may")
+        return difference
+
+    def encoded(self, files: Sequence[bytes], images: Sequence[np.ndarray]) -> None:
+        """Compare the `bytes` endpoint on encoded files with Keras on their pixels, each `[1, H, W, C]`.
+
+        Raises:
+            CheckFailed: a probability is wrong, or `classes` and `scores` do not follow from the probabilities.
+        """
+        outputs = self._runner.encoded(files)
+        logits = np.concatenate([self._reference.logits(image) for image in images])
+        difference = self._close(outputs["probabilities"], logits, f"{len(files)} encoded images")
+        order = np.argsort(-outputs["probabilities"], axis=1, kind="stable")
+        scores = np.take_along_axis(outputs["probabilities"], order, axis=1)
+        classes = np.array(self._reference.labels)[order]
+        if not (np.array_equal(outputs["scores"], scores) and np.array_equal(outputs["classes"], classes)):
+            refuse(self.form, "bytes", "classes and scores are not the probabilities in order", "they must be")
+        self._encoded = max(self._encoded or 0.0, difference)
+
+    def add(self, images: np.ndarray, labels: np.ndarray) -> None:
+        """Compare a batch of the validation split with labels `[N]`."""
+        found, logits = self.compare(images, f"validation images {self._images} to {self._images + len(images) - 1}")
+        lead = margins(softmax(logits))
+        self._images += len(images)
+        self._right += int((found.argmax(axis=1) == labels).sum())
+        self._right_in_keras += int((logits.argmax(axis=1) == labels).sum())
+        self._close_calls += int((lead <= 2 * self.form.TOLERANCE).sum())
+        self._unsure_in_training += int((lead <= _MIXED_PRECISION_MARGIN).sum())
+
+    def finish(self, run: Run) -> Parity:
+        """Check the accuracies of the whole split and return the figures.
+
+        Raises:
+            CheckFailed: the artefact's accuracy is not Keras', or not the one that training recorded.
+        """
+        if abs(self._right - self._right_in_keras) > self._close_calls:
+            must = f"Keras gets {self._right_in_keras}"
+            refuse(self.form, "accuracy", f"{self._right} of {self._images} validation images right", must)
+        mixed = run.config.training.precision != "float32"
+        recorded = recorded_accuracy(run)
+        may_differ = self._unsure_in_training if mixed else self._close_calls
+        if recorded is not None and abs(self._right - recorded * self._images) > may_differ + 0.5:
+            found = f"{self._right / self._images:.4f} of the validation images right"
+            refuse(self.form, "accuracy", found, f"metrics.json says {recorded:.4f}")
+        return Parity(
+            images=self._images,
+            probabilities=self._probabilities,
+            logits=self._logits,
+            close_calls=self._close_calls,
+            accuracy=self._right / self._images,
+            keras_accuracy=self._right_in_keras / self._images,
+            recorded_accuracy=recorded,
+            encoded=self._encoded,
+        )
+
+
+def recorded_accuracy(run: Run) -> float | None:
+    """Return the accuracy on the validation split that training recorded; None where it stopped before."""
+    if not (run.path / "metrics.json").is_file():
+        return None
+    return float(run.read_json("metrics.json")["validation"]["accuracy"])

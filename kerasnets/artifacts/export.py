@@ -1,0 +1,84 @@
+"""`export(run)`: write every format aside, verify it, publish the version."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kerasnets.artifacts import card, manifest, store, triton
+from kerasnets.artifacts.formats import FORMATS, onnx
+from kerasnets.console import err
+from kerasnets.errors import UserError, nearest
+from kerasnets.run import Run
+
+DEFAULT_STORE = Path("export/models")
+
+
+@dataclass(frozen=True)
+class Published:
+    """A version in the store."""
+
+    path: Path
+    files: dict[str, str]
+    """sha256 of each file, by its path in the version."""
+    parity: dict[str, Any]
+    """Format -> figures of its comparison with the Keras model."""
+
+
+def export(
+    run: Run | str | Path,
+    *,
+    name: str | None = None,
+    to: str | Path = DEFAULT_STORE,
+    version: int | None = None,
+    formats: Sequence[str] | None = None,
+) -> Published:
+    """Publish a run's best weights as `<to>/<name>/<version>`.
+
+    Args:
+        run: The run, or its directory.
+        name: Name in the store; default: the config's.
+        to: The model store.
+        version: Default: the highest there + 1.
+        formats: Default: the config's `export.formats`.
+
+    Raises:
+        UserError: an argument is wrong, or the version would not fit those that are there.
+        CheckFailed: an artefact is not what was trained; nothing was published.
+    """
+    run = run if isinstance(run, Run) else Run.open(run)
+    name, wanted = name or run.config.name, check_formats(formats or run.config.export.formats)
+    with store.incoming(Path(to), name, version) as incoming:
+        # Behind the cheap checks, since it imports TensorFlow.
+        from kerasnets.artifacts.graph import serving_graph
+        from kerasnets.artifacts.verify import figures, verify
+
+        graph, directory = serving_graph(run), incoming.directory
+        manifest.check_compatible(incoming.target.parent, run.labels, graph.interface, wanted)
+        for form in wanted:
+            err.print(f"write {form}")
+            FORMATS[form].write(graph, directory)
+        graph.preprocessing.save(directory)
+        parity = figures(verify(run, directory, wanted, graph.interface))
+        document = manifest.describe(run, name, int(incoming.target.name), graph.interface, parity)
+        (directory / "README.md").write_text(card.text(document, graph.preprocessing), encoding="utf-8")
+        files = manifest.write(directory, document)
+        path = incoming.publish()
+        if onnx.NAME in wanted:
+            triton.write(path.parent, graph.interface, run.labels, onnx.FILE)
+    return Published(path, files, parity)
+
+
+def check_formats(formats: Sequence[str]) -> tuple[str, ...]:
+    """Return the formats, each known and named once.
+
+    Raises:
+        UserError: one is unknown, or none is given.
+    """
+    for form in formats:
+        if form not in FORMATS:
+            hint = nearest(form, FORMATS) or f"; there are {', '.join(FORMATS)}"
+            raise UserError(f"--formats: no format '{form}'{hint}")
+    if not formats:
+        raise UserError(f"--formats: name at least one of {', '.join(FORMATS)}")
+    return tuple(dict.fromkeys(formats))

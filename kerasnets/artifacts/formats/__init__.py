@@ -1,0 +1,67 @@
+"""The formats that a model is published in: one protocol, one module each.
+
+A format's module imports nothing of kerasnets when it is loaded and nothing but NumPy and its own runtime when it
+opens an artefact: the fresh process of `verify` loads it alone, from its file, with kerasnets made unimportable.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from kerasnets.artifacts.formats import onnx, savedmodel
+
+if TYPE_CHECKING:
+    from kerasnets.artifacts.graph import Graph
+
+
+class Runner(Protocol):
+    """An opened artefact: raw pixels in, probabilities out."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names in order, as the artefact itself carries them."""
+
+    @property
+    def signatures(self) -> Mapping[str, Any]:
+        """Endpoint -> {"inputs": {name: {"dtype": …, "shape": […]}}, "outputs": {…}}; None for a dynamic dimension."""
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Map raw pixels `[N, H, W, C]` 0..255 to probabilities float32 `[N, K]`."""
+
+
+class EncodedRunner(Runner, Protocol):
+    """A runner whose artefact decodes image files itself (the `bytes` endpoint)."""
+
+    def encoded(self, files: Sequence[bytes]) -> dict[str, np.ndarray]:
+        """Map N encoded images to `probabilities` `[N, K]`, `classes` and `scores` (both `[N, K]`, best first)."""
+
+
+class Format(Protocol):
+    """What each module here provides."""
+
+    __file__: str | None
+    """The module itself, for the fresh process."""
+    NAME: str
+    """As users write it in `--formats`."""
+    FILE: str
+    """The file by which the format is known in a version's directory."""
+    ENDPOINTS: tuple[str, ...]
+    """Which of `image` and `bytes` it has."""
+    TOLERANCE: float
+    """Largest absolute difference of a probability from the Keras model's."""
+    INDEPENDENT_OF: tuple[str, ...]
+    """Top-level packages without which an artefact must open and run."""
+
+    def write(self, graph: "Graph", directory: Path) -> None:
+        """Write the artefact into `directory`."""
+
+    def open(self, directory: Path) -> Runner:
+        """Open the artefact in `directory`."""
+
+    def names(self, directory: Path) -> list[str]:
+        """Return the names of all nodes and weights that the artefact holds."""
+
+
+FORMATS: dict[str, Format] = {module.NAME: module for module in (savedmodel, onnx)}

@@ -1,0 +1,93 @@
+"""ONNX, opset 17: for ONNX Runtime in any language, Triton, and what converts from it."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from kerasnets.artifacts.graph import Graph
+
+NAME = "onnx"
+FILE = "model.onnx"
+ENDPOINTS = ("image",)
+TOLERANCE = 1e-4
+INDEPENDENT_OF = ("kerasnets", "keras", "tf_keras", "tensorflow", "tf2onnx", "onnx")
+
+OPSET = 17
+_AXES = ("N", "H", "W", "C")
+_DTYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}
+
+
+def write(graph: "Graph", directory: Path) -> None:
+    """Write model.onnx: input `image`, output `probabilities`, class names in its metadata.
+
+    Raises:
+        CheckFailed: the conversion logged an error, or the result is not a valid model.
+    """
+    import onnx
+
+    from kerasnets.artifacts.tf2onnx_strict import convert
+
+    model = convert(graph.image_function(), opset=OPSET)
+    for value in (*model.graph.input, *model.graph.output):
+        for axis, dimension in zip(_AXES, value.type.tensor_type.shape.dim, strict=False):
+            if not dimension.HasField("dim_value"):
+                dimension.dim_param = axis
+    onnx.helper.set_model_props(model, {"labels": json.dumps(graph.labels, ensure_ascii=False), **graph.facts})
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, str(directory / FILE))
+
+
+def open(directory: Path) -> "OnnxRunner":
+    """Load the model with onnxruntime alone."""
+    return OnnxRunner(directory)
+
+
+def names(directory: Path) -> list[str]:
+    """Return the names of every node, tensor and initializer."""
+    import onnx
+
+    graph = onnx.load(str(directory / FILE)).graph
+    nodes = [name for node in graph.node for name in (node.name, *node.input, *node.output)]
+    values = [value.name for value in (*graph.initializer, *graph.input, *graph.output, *graph.value_info)]
+    return nodes + values
+
+
+class OnnxRunner:
+    """Runs model.onnx on the processor."""
+
+    def __init__(self, directory: Path) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3  # errors; its warnings concern optimisations that it passed over
+        self._session = onnxruntime.InferenceSession(str(directory / FILE), options, providers=["CPUExecutionProvider"])
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names in order, from the model's metadata."""
+        return tuple(json.loads(self._session.get_modelmeta().custom_metadata_map["labels"]))
+
+    @property
+    def signatures(self) -> dict[str, Any]:
+        """Names, dtypes and shapes of the one endpoint."""
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        return {"image": {"inputs": _describe(inputs), "outputs": _describe(outputs)}}
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Map raw pixels `[N, H, W, C]` to probabilities `[N, K]`."""
+        dtype = _DTYPES[self._session.get_inputs()[0].type]
+        probabilities: np.ndarray = self._session.run(["probabilities"], {"image": images.astype(dtype)})[0]
+        return probabilities
+
+
+def _describe(values: Any) -> dict[str, Any]:
+    return {
+        value.name: {
+            "dtype": _DTYPES.get(value.type, value.type),
+            "shape": [size if isinstance(size, int) else None for size in value.shape],
+        }
+        for value in values
+    }

@@ -1,0 +1,116 @@
+"""Decode + preprocessing + main head + softmax: the one graph that every format is written from."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kerasnets import models
+from kerasnets.artifacts.feed import Feed
+from kerasnets.data import decode
+from kerasnets.data.preprocessing import Preprocessing
+from kerasnets.run import Run
+
+
+def load(run: Run) -> tuple[keras.Model, keras.Model]:
+    """Return the run's best model with every head, and its main head alone, computing in float32.
+
+    The second maps preprocessed images `[N, h, w, C]` to logits `[N, K]`.
+    """
+    full = keras.models.load_model(run.model_file, compile=False)
+    return full, in_float32(models.main(full))
+
+
+def in_float32(model: keras.Model) -> keras.Model:
+    """Return `model` with the same weights and every layer computing in float32; itself where it does already."""
+    if all(layer.compute_dtype == "float32" for layer in model.layers):
+        return model
+
+    def plain(layer: Any) -> Any:
+        config = layer.get_config()
+        return layer.__class__.from_config({**config, "dtype": "float32"} if "dtype" in config else config)
+
+    clone = keras.models.clone_model(model, clone_function=plain)
+    clone.set_weights(model.get_weights())
+    return clone
+
+
+@dataclass(frozen=True)
+class Graph:
+    """What a format needs to know to write an artefact.
+
+    `image_function` maps raw pixels `[N, H, W, C]` 0..255 to probabilities `[N, K]`; `bytes_function` does so for
+    encoded images `[N]`. Only `parameters` may be saved: they are the main head's alone.
+    """
+
+    model: keras.Model
+    preprocessing: Preprocessing
+    labels: tuple[str, ...]
+    feed: Feed
+    facts: dict[str, str]
+    """Words about the model that a format with metadata carries."""
+
+    @property
+    def parameters(self) -> dict[str, tf.Variable]:
+        """The variables of the main head's network by their plain names."""
+        return {variable.path: variable.value for variable in self.model.variables}
+
+    @property
+    def interface(self) -> dict[str, Any]:
+        """Endpoint -> names, dtypes and shapes (None: dynamic), as each `Runner.signatures` must repeat them."""
+        classes = len(self.labels)
+        probabilities = {"probabilities": {"dtype": "float32", "shape": [None, classes]}}
+        ranked = {
+            "classes": {"dtype": "string", "shape": [None, classes]},
+            "scores": {"dtype": "float32", "shape": [None, classes]},
+        }
+        shape = self.feed.shape(self.preprocessing)
+        return {
+            "image": {"inputs": {"image": {"dtype": self.feed.dtype, "shape": shape}}, "outputs": probabilities},
+            "bytes": {
+                "inputs": {"image_bytes": {"dtype": "string", "shape": [None]}},
+                "outputs": {**probabilities, **ranked},
+            },
+        }
+
+    def image_function(self) -> Any:
+        """Return the `tf.function` of the `image` endpoint."""
+
+        def image(image: tf.Tensor) -> dict[str, tf.Tensor]:
+            inputs = self.feed.finish(tf.cast(image, tf.float32), self.preprocessing, tf)
+            return {"probabilities": self._probabilities(inputs)}
+
+        spec = tf.TensorSpec(self.feed.shape(self.preprocessing), self.feed.dtype, name="image")
+        return tf.function(image, input_signature=[spec], autograph=False)
+
+    def bytes_function(self) -> Any:
+        """Return the `tf.function` of the `bytes` endpoint: `probabilities`, and `classes`, `scores` best first."""
+        size, channels = self.preprocessing.image_size, self.preprocessing.channels
+
+        def one(encoded: tf.Tensor) -> tf.Tensor:
+            pixels = tf.cast(decode.tensorflow(encoded, channels), tf.float32)
+            return tf.ensure_shape(self.preprocessing.apply(pixels[tf.newaxis], tf)[0], (*size, channels))
+
+        def encoded(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+            spec = tf.TensorSpec((*size, channels), tf.float32)
+            probabilities = self._probabilities(tf.map_fn(one, image_bytes, fn_output_signature=spec))
+            scores, order = tf.math.top_k(probabilities, k=len(self.labels))
+            classes = tf.gather(tf.constant(self.labels), order)
+            return {"probabilities": probabilities, "classes": classes, "scores": scores}
+
+        return tf.function(encoded, input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
+
+    def _probabilities(self, inputs: tf.Tensor) -> tf.Tensor:
+        return tf.nn.softmax(self.model(inputs, training=False))
+
+
+def serving_graph(run: Run) -> Graph:
+    """Return the graph of a run's best weights, with the input that its config's `export` section asks for."""
+    return Graph(
+        model=load(run)[1],
+        preprocessing=Preprocessing.load(run.path),
+        labels=run.labels,
+        feed=Feed.of(run.config.export),
+        facts={"task": "image-classification", "model": run.config.model.name, "name": run.config.name},
+    )

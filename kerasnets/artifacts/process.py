@@ -1,0 +1,113 @@
+"""An artefact in a fresh process, behind the same protocol as one that is opened here."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from kerasnets.artifacts import checker
+from kerasnets.artifacts.formats import Format
+from kerasnets.errors import CheckFailed
+
+_STDERR_LINES = 15
+
+
+class ProcessRunner:
+    """A `Runner` whose artefact runs in a process without kerasnets and what else the format must not need.
+
+    Use it as a context manager. Every answer that takes longer than `timeout` seconds, an error in the process and
+    its death raise CheckFailed with the end of what the process wrote to stderr.
+    """
+
+    labels: tuple[str, ...]
+    signatures: Mapping[str, Any]
+
+    def __init__(self, form: Format, directory: Path, *, timeout: float = 600.0) -> None:
+        self._name, self._timeout = form.NAME, timeout
+        self._stderr = tempfile.TemporaryFile()
+        command = [sys.executable, "-I", str(checker.__file__), str(form.__file__), str(directory)]
+        self._process = subprocess.Popen(
+            [*command, *form.INDEPENDENT_OF],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        )
+
+    def __enter__(self) -> Self:
+        try:
+            header, _ = self._receive("to open the artefact")
+            if header["blocked_but_loaded"]:
+                raise CheckFailed(f"{self._name}: needs {', '.join(header['blocked_but_loaded'])}")
+        except BaseException:
+            self.close()
+            raise
+        self.labels, self.signatures = tuple(header["labels"]), header["signatures"]
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.kill()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe:
+                try:
+                    pipe.close()
+                except BrokenPipeError:  # an unsent rest of a request to a process that died
+                    continue
+        self._process.wait()
+        self._stderr.close()
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Map raw pixels `[N, H, W, C]` to probabilities `[N, K]`."""
+        return self._call("image", [checker.pack(images)])["probabilities"]
+
+    def encoded(self, files: Sequence[bytes]) -> dict[str, np.ndarray]:
+        """Map encoded images to `probabilities`, `classes` and `scores`."""
+        return self._call("bytes", files)
+
+    def _call(self, endpoint: str, parts: Sequence[bytes]) -> dict[str, np.ndarray]:
+        what = f"to answer a call of '{endpoint}'"
+        try:
+            checker.send(self._process.stdin, {"call": endpoint}, parts)  # type: ignore[arg-type]
+        except BrokenPipeError:
+            raise self._dead(what) from None
+        header, replies = self._receive(what)
+        if "error" in header:
+            raise CheckFailed(f"{self._name}: the artefact failed {what}: {header['error']}")
+        return {name: checker.unpack(part) for name, part in zip(header["outputs"], replies, strict=True)}
+
+    def _receive(self, what: str) -> tuple[dict[str, Any], list[bytes]]:
+        late = threading.Event()
+
+        def stop() -> None:
+            late.set()
+            self._process.kill()
+
+        timer = threading.Timer(self._timeout, stop)
+        timer.start()
+        try:
+            frame = checker.receive(self._process.stdout)  # type: ignore[arg-type]
+        finally:
+            timer.cancel()
+        if late.is_set():
+            raise CheckFailed(f"{self._name}: the fresh process took more than {self._timeout:g} s {what}")
+        if frame is None:
+            raise self._dead(what)
+        return frame
+
+    def _dead(self, what: str) -> CheckFailed:
+        code = self._process.wait()
+        self._stderr.seek(0)
+        lines = self._stderr.read().decode("utf-8", "replace").strip().splitlines()[-_STDERR_LINES:]
+        text = "\n  ".join([f"{self._name}: the fresh process ended with code {code}, asked {what}", *lines])
+        return CheckFailed(text)

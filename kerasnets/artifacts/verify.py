@@ -1,0 +1,164 @@
+"""Is what will be served what was trained? Each artefact, in a fresh process, against the Keras model of the run.
+
+Nothing is skipped: every check below runs on every format, on the whole validation split, before a version exists.
+"""
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from kerasnets.artifacts.compare import Comparison, Parity, refuse
+from kerasnets.artifacts.feed import Feed
+from kerasnets.artifacts.formats import FORMATS, Format
+from kerasnets.artifacts.process import ProcessRunner
+from kerasnets.artifacts.reference import Reference
+from kerasnets.console import progress
+from kerasnets.data import sources
+from kerasnets.data.raw import raw_batches
+from kerasnets.run import Run
+
+BATCHES = (1, 2, 7)
+_BATCH = 32
+
+
+@dataclass(frozen=True)
+class _Held:
+    """The run's validation images and what they are compared by."""
+
+    split: sources.Split
+    skip: frozenset[int]
+    channels: int
+
+    def batches(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        return raw_batches(self.split, self.channels, _BATCH, self.skip)
+
+    def __len__(self) -> int:
+        return len(self.split) - len(self.skip)
+
+    def sample(self, count: int) -> np.ndarray:
+        """Return `count` real images `[count, H, W, C]`, cut to the size that all of them have."""
+        found: list[np.ndarray] = []
+        for images, _ in self.batches():
+            found += list(images)
+            if len(found) >= count:
+                break
+        height, width = min(image.shape[0] for image in found), min(image.shape[1] for image in found)
+        return np.stack([found[i % len(found)][:height, :width] for i in range(count)])
+
+    def files(self, count: int) -> list[bytes]:
+        """Return the first `count` readable image files of the split as they lie on disk; none for an array source."""
+        paths = [path for i, path in enumerate(self.split.paths or ()) if i not in self.skip]
+        return [path.read_bytes() for path in paths[:count]]
+
+
+def verify(run: Run, directory: Path, formats: Sequence[str], interface: dict[str, Any]) -> dict[str, Parity]:
+    """Check the artefacts in `directory` against `run`; `interface` is what their signatures must be.
+
+    Returns:
+        Format -> figures of the comparison.
+
+    Raises:
+        CheckFailed: the first check that did not hold: which, what was found, what is allowed.
+    """
+    reference, feed = Reference(run), Feed.of(run.config.export)
+    dataset = sources.load(run.config.data, seed=run.config.seed)
+    held = _Held(dataset.validation, run.skipped("validation"), reference.preprocessing.channels)
+    with ExitStack() as stack:
+        comparisons = []
+        for form in (FORMATS[name] for name in formats):
+            runner = stack.enter_context(ProcessRunner(form, directory))
+            _check_interface(form, runner, interface)
+            _check_labels(form, runner.labels, run.labels)
+            _check_left_out(form, directory, reference.left_out)
+            comparisons.append(Comparison(form, runner, reference, feed))
+        sample = held.sample(max(BATCHES))
+        for comparison in comparisons:
+            _check_batches(comparison, sample, dynamic=not feed.static)
+            if "bytes" in comparison.form.ENDPOINTS:
+                comparison.encoded([_png(image) for image in sample], [image[np.newaxis] for image in sample])
+                _check_files(comparison, held)
+        with progress("verify", total=len(held)) as advance:
+            for images, labels in held.batches():
+                for comparison in comparisons:
+                    comparison.add(images, labels)
+                advance(len(images))
+        return {comparison.form.NAME: comparison.finish(run) for comparison in comparisons}
+
+
+def figures(parity: dict[str, Parity]) -> dict[str, Any]:
+    """Return the figures as they stand in a manifest."""
+    return {name: asdict(values) for name, values in parity.items()}
+
+
+def _check_interface(form: Format, runner: ProcessRunner, interface: dict[str, Any]) -> None:
+    expected = {endpoint: interface[endpoint] for endpoint in form.ENDPOINTS}
+    if runner.signatures != expected:
+        refuse(form, "inputs and outputs", _words(runner.signatures), f"must be {_words(expected)}")
+
+
+def _words(signatures: Any) -> str:
+    def side(tensors: dict[str, Any]) -> str:
+        return ", ".join(f"{name} {t['dtype']}{t['shape']}".replace("None", "?") for name, t in tensors.items())
+
+    return "; ".join(f"{name}: {side(s['inputs'])} -> {side(s['outputs'])}" for name, s in signatures.items())
+
+
+def _check_labels(form: Format, found: Sequence[str], expected: Sequence[str]) -> None:
+    if len(found) != len(expected):
+        refuse(form, "labels", f"{len(found)} class names", f"the run has {len(expected)}")
+    for place, (inside, wanted) in enumerate(zip(found, expected, strict=True)):
+        if inside != wanted:
+            refuse(form, "labels", f"class {place} is called '{inside}'", f"the run calls it '{wanted}'")
+
+
+def _check_left_out(form: Format, directory: Path, names: frozenset[str]) -> None:
+    """Look for any name of an auxiliary head, or of a layer that only such a head needs."""
+    if not names:
+        return
+    pattern = re.compile(r"(?<![A-Za-z0-9])(" + "|".join(map(re.escape, sorted(names))) + r")(?![A-Za-z0-9])")
+    for name in form.names(directory):
+        if match := pattern.search(name):
+            refuse(form, "heads", f"'{match[0]}' of an auxiliary head is in the file ({name})", "only the main one may")
+
+
+def _check_batches(comparison: Comparison, sample: np.ndarray, *, dynamic: bool) -> None:
+    """Compare at batches of 1, 2 and 7, and where the input's size is free also wider, taller and odd-sized images."""
+    for count in BATCHES:
+        comparison.compare(sample[:count], f"a batch of {count}")
+    if dynamic:
+        height, width = sample.shape[1:3]
+        odd = sample[:2, : max(1, height * 2 // 3), : max(1, width - 1)]
+        for images in (odd, np.repeat(odd, 2, axis=1), np.repeat(np.repeat(odd, 3, axis=1), 5, axis=2)):
+            comparison.compare(images, f"images of {images.shape[1]}x{images.shape[2]}")
+
+
+def _check_files(comparison: Comparison, held: _Held) -> None:
+    """Have the artefact decode the split's own files and compare with what evaluation decodes from them."""
+    files = held.files(max(BATCHES))
+    if not files:
+        return
+    images = [image[np.newaxis] for batch, _ in _first(held, len(files)) for image in batch]
+    comparison.encoded(files, images[: len(files)])
+
+
+def _first(held: _Held, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    seen = 0
+    for batch in held.batches():
+        yield batch
+        seen += len(batch[0])
+        if seen >= count:
+            return
+
+
+def _png(image: np.ndarray) -> bytes:
+    pixels = image.astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(buffer, format="PNG")
+    return buffer.getvalue()

@@ -1,0 +1,1 @@
+"""What a trained or exported model says about images."""

@@ -1,0 +1,63 @@
+"""The confusion matrix as a picture and as a table."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kerasnets.inference.measure import Measures
+
+_NUMBERED = 25
+"""Up to so many classes each cell shows its count."""
+_NAMED = 80
+"""Up to so many classes each row and column shows its name."""
+_LONGEST_NAME = 24
+
+
+def write_csv(measures: Measures, path: Path) -> None:
+    """Write the counts: a row for each true class, a column for each predicted one."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["true \\ predicted", *measures.labels])
+        writer.writerows([label, *row] for label, row in zip(measures.labels, measures.confusion.tolist(), strict=True))
+
+
+def write_png(measures: Measures, path: Path, title: str) -> None:
+    """Draw the matrix, each row coloured by its shares so that rare classes are as readable as common ones."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    counts = measures.confusion
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    classes = len(measures.labels)
+    side = float(np.clip(2.6 + 0.34 * classes, 4.5, 16.0))
+    figure = Figure(figsize=(side * 1.12, side), layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    image = axes.imshow(
+        shares, cmap="Blues", vmin=0.0, vmax=1.0, interpolation="nearest" if classes <= _NAMED else "auto"
+    )
+    axes.set(xlabel="predicted", ylabel="true")
+    axes.set_title(title, fontsize=11)
+    _ticks(axes, measures.labels)
+    if classes <= _NUMBERED:
+        _numbers(axes, counts, shares)
+    figure.colorbar(image, ax=axes, shrink=0.8, label="share of the true class")
+    canvas.print_png(path)
+
+
+def _ticks(axes: Any, labels: tuple[str, ...]) -> None:
+    if len(labels) > _NAMED:  # names would overlap: matplotlib numbers the classes instead
+        return
+    names = [label if len(label) <= _LONGEST_NAME else f"{label[: _LONGEST_NAME - 1]}…" for label in labels]
+    size = 9 if len(labels) <= _NUMBERED else 6
+    turned = {"rotation": 90} if sum(map(len, names)) > 4 * _NUMBERED or len(names) > _NUMBERED else {}
+    axes.set_xticks(range(len(names)), names, fontsize=size, parse_math=False, **turned)
+    axes.set_yticks(range(len(names)), names, fontsize=size, parse_math=False)
+
+
+def _numbers(axes: Any, counts: np.ndarray, shares: np.ndarray) -> None:
+    for row, column in zip(*np.nonzero(counts), strict=True):
+        colour = "white" if shares[row, column] > 0.5 else "black"
+        axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=colour, fontsize=8)

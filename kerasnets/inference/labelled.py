@@ -1,0 +1,77 @@
+"""Labelled images to evaluate on: a split of the data that a model was trained on, or others."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from kerasnets import config as configs
+from kerasnets.config import Config
+from kerasnets.data import sources
+from kerasnets.data.files import EXTENSIONS
+from kerasnets.data.sources import Split
+from kerasnets.errors import UserError, nearest
+
+_FOLDERS = {"train": ("train",), "validation": ("val", "valid", "validation"), "test": ("test",)}
+
+
+def folder(path: Path, labels: Sequence[str], split: str) -> Split:
+    """Return every image of `path/<class>/…`, or of `path/val/<class>/…` and the like where `split` has a folder.
+
+    Raises:
+        UserError: there is no such folder, a class is unknown to the model, or there are no images.
+    """
+    if not path.is_dir():
+        raise UserError(f"--data {path}: no such folder; for other sources give source=… path=…")
+    classes = _subfolders(path)
+    if not set(classes) <= set(labels):
+        path = next((path / word for word in _FOLDERS[split] if word in classes), path)
+        classes = _subfolders(path)
+    numbers = _numbers(classes, labels, f"--data {path}")
+    found = [(i, p) for i, c in zip(numbers, classes, strict=True) for p in _images(path / c)]
+    if not found:
+        raise UserError(f"--data {path}: no images in it; wanted: {path.name}/<class>/<image>.jpg")
+    paths = tuple(p for _, p in found)
+    ids = tuple(p.relative_to(path).as_posix() for p in paths)
+    return Split(np.array([i for i, _ in found], np.int32), None, paths, ids)
+
+
+def _subfolders(path: Path) -> list[str]:
+    return sorted(p.name for p in path.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def _images(path: Path) -> list[Path]:
+    found = (p for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file())
+    return sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(path).parts))
+
+
+def _numbers(names: Sequence[str], labels: Sequence[str], where: str) -> list[int]:
+    """Return the model's number of each class in `names`."""
+    places = {label: place for place, label in enumerate(labels)}
+    for name in names:
+        if name not in places:
+            raise UserError(f"{where}: the model knows no class '{name}'{nearest(name, labels)}")
+    return [places[name] for name in names]
+
+
+def override(config: Config, words: Sequence[str]) -> Config:
+    """Return `config` with `key=value` words laid over its data section."""
+    values = {}
+    for word in words:
+        key, _, value = word.partition("=")
+        values[key.removeprefix("data.")] = value
+    if values.get("source", config.data.source) == "digits" and "path" not in values:
+        values["path"] = ""
+    return configs.update(config, data=values)
+
+
+def split_of(config: Config, labels: Sequence[str], split: str) -> Split:
+    """Return a split of the data of `config`, its labels numbered as the model numbers them.
+
+    Raises:
+        UserError: there is no such split, or a class that the model does not know.
+    """
+    dataset = sources.load(config.data, seed=config.seed)
+    found = dataset.split(split)
+    numbers = np.array(_numbers(dataset.class_names, labels, "the data"), np.int32)
+    return Split(numbers[found.labels], found.images, found.paths, found.ids)

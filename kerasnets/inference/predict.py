@@ -1,0 +1,142 @@
+"""Classify image files with a published ONNX model: onnxruntime and Pillow, no TensorFlow."""
+
+import glob
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kerasnets.artifacts import store
+from kerasnets.artifacts.feed import Feed
+from kerasnets.artifacts.formats import Runner
+from kerasnets.artifacts.manifest import Manifest
+from kerasnets.data import decode
+from kerasnets.data.files import EXTENSIONS
+from kerasnets.data.preprocessing import Preprocessing
+from kerasnets.environment import cores
+from kerasnets.errors import UserError, nearest
+from kerasnets.inference.subject import open_runner
+
+_LARGEST_BATCH_PIXELS = 16 * 2**20
+"""Images of one size go through together up to so many pixels: 200 MB of float32 RGB."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The best classes of one image, best first."""
+
+    path: str
+    classes: tuple[tuple[str, float], ...]
+
+    def document(self) -> dict[str, Any]:
+        """Return the prediction as `predict --json` prints it."""
+        classes = [{"label": label, "probability": probability} for label, probability in self.classes]
+        return {"path": self.path, "classes": classes}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An image that could not be classified, and why."""
+
+    path: str
+    reason: str
+
+    def document(self) -> dict[str, Any]:
+        """Return the failure as `predict --json` prints it."""
+        return {"path": self.path, "error": self.reason}
+
+
+def find(words: Iterable[str], listed: Iterable[str] = ()) -> Iterator[str]:
+    """Yield the files that `words` stand for: files, folders (all images below), globs, and `-` for `listed`.
+
+    A word that stands for nothing is yielded as it is, to fail as a file that does not exist.
+    """
+    for word in words:
+        if word == "-":
+            yield from (line.rstrip("\r\n") for line in listed if line.strip())
+        elif os.path.isdir(word):
+            yield from (str(path) for path in _images(Path(word)))
+        elif not os.path.exists(word) and (found := sorted(glob.glob(word, recursive=True))):
+            yield from (path for path in found if os.path.isfile(path))
+        else:
+            yield word
+
+
+def _images(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file())
+
+
+class Predictor:
+    """A published version, opened to classify image files."""
+
+    def __init__(self, directory: Path) -> None:
+        """Open MODEL-DIR.
+
+        Raises:
+            UserError: there is no such model, or it holds no ONNX.
+            CheckFailed: a file of the version is not the one that was published.
+        """
+        manifest = Manifest.read(store.resolve(directory))
+        manifest.check_files()
+        self._runner: Runner = open_runner(manifest, "onnx")
+        self._feed: Feed = manifest.feed
+        self._preprocessing = Preprocessing.load(manifest.directory)
+        self.labels = self._runner.labels
+
+    def __call__(self, paths: Iterable[str], *, top: int, batch_size: int) -> Iterator[Prediction | Failure]:
+        """Yield a prediction or a failure for each path, in order; neighbours of one size go through together."""
+        group: list[tuple[str, np.ndarray]] = []
+        for path, image in self._decoded(paths):
+            if group and not _joins(group, image, batch_size):
+                yield from self._classify(group, top)
+                group = []
+            if isinstance(image, Failure):
+                yield image
+            else:
+                group.append((path, image))
+        if group:
+            yield from self._classify(group, top)
+
+    def _classify(self, group: Sequence[tuple[str, np.ndarray]], top: int) -> Iterator[Prediction]:
+        images = self._feed.prepare(np.stack([image for _, image in group]), self._preprocessing)
+        for (path, _), row in zip(group, self._runner(images), strict=True):
+            best = np.argsort(-row, kind="stable")[:top]
+            yield Prediction(path, tuple((self.labels[i], float(row[i])) for i in best))
+
+    def _decoded(self, paths: Iterable[str]) -> Iterator[tuple[str, np.ndarray | Failure]]:
+        """Decode ahead in threads, twice as many files as there are cores, in order."""
+        channels, workers = self._preprocessing.channels, cores()
+        ahead: deque[Future[tuple[str, np.ndarray | Failure]]] = deque()
+        with ThreadPoolExecutor(workers) as pool:
+            for path in paths:
+                ahead.append(pool.submit(_decode, path, channels))
+                if len(ahead) > 2 * workers:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+
+
+def _joins(group: Sequence[tuple[str, np.ndarray]], image: np.ndarray | Failure, batch_size: int) -> bool:
+    """Say whether an image can go through together with those in `group`."""
+    if isinstance(image, Failure) or len(group) == batch_size or group[0][1].shape != image.shape:
+        return False
+    return (len(group) + 1) * image.shape[0] * image.shape[1] <= _LARGEST_BATCH_PIXELS
+
+
+def _decode(path: str, channels: int) -> tuple[str, np.ndarray | Failure]:
+    try:
+        return path, decode.pillow(Path(path).read_bytes(), channels)
+    except OSError as error:
+        hint = nearest(Path(path).name, _beside(Path(path))) if isinstance(error, FileNotFoundError) else ""
+        return path, Failure(path, f"{error.strerror}{hint}")
+    except UserError as error:
+        return path, Failure(path, str(error))
+
+
+def _beside(path: Path) -> list[str]:
+    return [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []

@@ -1,0 +1,78 @@
+"""What is evaluated: a run's Keras model, or a published artefact."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kerasnets.artifacts import store
+from kerasnets.artifacts.feed import Feed
+from kerasnets.artifacts.formats import FORMATS, Runner
+from kerasnets.artifacts.manifest import Manifest
+from kerasnets.config import Config
+from kerasnets.data.preprocessing import Preprocessing
+from kerasnets.errors import UserError, nearest
+from kerasnets.run import Run
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model behind one face, with what is known of the data it was trained on."""
+
+    name: str
+    labels: tuple[str, ...]
+    config: Config
+    skipped: Callable[[str], frozenset[int]]
+    """Split -> indices of its examples that training left out as unreadable."""
+    preprocessing: Preprocessing
+    feed: Feed
+    _runner: Callable[[np.ndarray], np.ndarray]
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Map raw pixels `[N, H, W, C]` 0..255 to probabilities `[N, K]`."""
+        return self._runner(self.feed.prepare(images, self.preprocessing))
+
+
+def open_subject(path: Path, form: str | None = None) -> Subject:
+    """Open a run, or a MODEL-DIR in `form` (default: ONNX where it is there).
+
+    Raises:
+        UserError: `path` is neither, or has no such format.
+        CheckFailed: a file of the version is not the one that was published.
+    """
+    if (path / "config.yaml").is_file():
+        if form is not None:
+            raise UserError(f"--format {form} goes with an exported model; {path} is a run")
+        return _run(Run.open(path))
+    manifest = Manifest.read(store.resolve(path))
+    manifest.check_files()
+    return Subject(
+        name=f"{manifest.document['name']}-{manifest.document['version']}",
+        labels=manifest.labels,
+        config=manifest.config,
+        skipped=manifest.skipped,
+        preprocessing=Preprocessing.load(manifest.directory),
+        feed=manifest.feed,
+        _runner=open_runner(manifest, form or ("onnx" if "onnx" in manifest.formats else manifest.formats[0])),
+    )
+
+
+def open_runner(manifest: Manifest, form: str) -> Runner:
+    """Open a published version in one of its formats.
+
+    Raises:
+        UserError: the version does not hold that format.
+    """
+    if form not in manifest.formats:
+        there = ", ".join(manifest.formats)
+        hint = nearest(form, manifest.formats) or f"; export the run again with --formats {form},{there}"
+        raise UserError(f"{manifest.directory} holds {there}, not {form}{hint}")
+    return FORMATS[form].open(manifest.directory)
+
+
+def _run(run: Run) -> Subject:
+    from kerasnets.artifacts.reference import RAW, Reference
+
+    reference = Reference(run)
+    return Subject(run.path.name, run.labels, run.config, run.skipped, reference.preprocessing, RAW, reference)
