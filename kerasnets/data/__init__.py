@@ -1,0 +1,1 @@
+"""Images and labels: found, decoded, resized, augmented and put into batches."""

@@ -1,0 +1,163 @@
+"""Sources that fit into memory: scikit-learn's digits, MNIST's IDX files, NumPy's npz files."""
+
+import gzip
+import math
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from kerasnets.data.splitting import Examples
+from kerasnets.errors import UserError, nearest
+
+_IDX_UINT8 = 0x08
+_DIGITS_SCALE = 255 / 16  # their grey levels are 0..16
+
+
+def digits() -> Examples:
+    """Return scikit-learn's handwritten digits: 1,797 grey images of 8x8, their 0..16 stretched to 0..255."""
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    pixels = np.round(bunch.images * _DIGITS_SCALE).astype(np.uint8)[..., None]
+    labels = bunch.target.astype(np.int32)
+    names = tuple(str(name) for name in bunch.target_names)
+    return Examples(names, labels, ("train",) * len(labels), _numbered("digits", len(labels)), pixels)
+
+
+def idx(directory: Path) -> Examples:
+    """Return MNIST-format files: `train-images-idx3-ubyte` and `train-labels-idx1-ubyte`, `t10k-…` as test split.
+
+    Args:
+        directory: Holds the files, gzipped (`.gz`) or not.
+
+    Raises:
+        UserError: A file is missing, cut short, or its numbers do not fit.
+    """
+    images, labels = [], []
+    given: list[str] = []
+    ids: list[str] = []
+    for prefix, split in (("train", "train"), ("t10k", "test")):
+        if split == "test" and not any(directory.glob(f"{prefix}-images*")):
+            continue
+        pixels = read_idx(_idx_file(directory, f"{prefix}-images-idx3-ubyte"), 3)[..., None]
+        classes = read_idx(_idx_file(directory, f"{prefix}-labels-idx1-ubyte"), 1)
+        if len(pixels) != len(classes):
+            raise UserError(f"{directory}: {len(pixels)} {prefix} images, but {len(classes)} labels")
+        images.append(pixels)
+        labels.append(classes.astype(np.int32))
+        given += [split] * len(classes)
+        ids += _numbered(split, len(classes))
+    if len({array.shape[1:] for array in images}) > 1:
+        raise UserError(f"{directory}: training and test images differ in size")
+    every = np.concatenate(labels)
+    if not len(every):
+        raise UserError(f"{directory}: there are no images in the files")
+    names = tuple(str(k) for k in range(int(every.max()) + 1))
+    return Examples(names, every, tuple(given), tuple(ids), np.concatenate(images))
+
+
+def _idx_file(directory: Path, stem: str) -> Path:
+    for name in (stem, f"{stem}.gz", stem.replace("-idx", ".idx"), stem.replace("-idx", ".idx") + ".gz"):
+        if (directory / name).is_file():
+            return directory / name
+    near = nearest(stem, (entry.name for entry in directory.iterdir())) if directory.is_dir() else ""
+    raise UserError(f"data.path: {directory} holds no {stem}[.gz]{near}")
+
+
+def read_idx(path: Path, rank: int) -> np.ndarray:
+    """Return an IDX file of unsigned bytes as uint8 of `rank` dimensions (LeCun's format, big-endian header).
+
+    Raises:
+        UserError: The file is cut short or not such a file.
+    """
+    try:
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from error
+    header = 4 + 4 * rank
+    if len(content) < header or tuple(content[:4]) != (0, 0, _IDX_UINT8, rank):
+        raise UserError(f"{path}: not an IDX file of unsigned bytes in {rank} dimensions")
+    shape = tuple(int(n) for n in np.frombuffer(content, ">u4", rank, 4))
+    if len(content) != header + math.prod(shape):
+        raise UserError(
+            f"{path}: {len(content) - header} bytes of data, but its header {shape} wants {math.prod(shape)}"
+        )
+    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+
+
+def npz(path: Path) -> Examples:
+    """Return an npz file: `x_train`, `y_train`, maybe `x_val`, `y_val`, `x_test`, `y_test`; or `images`, `labels`.
+
+    Images are uint8 `[n, h, w]`, `[n, h, w, 1]` or `[n, h, w, 3]`; labels integers `[n]` or `[n, 1]`. A text array
+    `class_names` names the classes.
+
+    Raises:
+        UserError: An array is missing or of another shape or type.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, zipfile.BadZipFile, AttributeError) as error:
+        raise UserError(f"data.path: {path} is not an npz file of plain arrays ({error})") from error
+    single = "images" in arrays
+    pairs = [("images", "labels", "train")] if single else [("x_train", "y_train", "train")]
+    pairs += [
+        (x, y, split)
+        for x, y, split in (("x_val", "y_val", "validation"), ("x_test", "y_test", "test"))
+        if x in arrays or y in arrays
+    ]
+    images, labels = [], []
+    given: list[str] = []
+    ids: list[str] = []
+    for x, y, split in pairs:
+        pixels, classes = _npz_images(path, arrays, x), _npz_labels(path, arrays, y)
+        if len(pixels) != len(classes):
+            raise UserError(f"{path}: {len(pixels)} images in '{x}', but {len(classes)} labels in '{y}'")
+        images.append(pixels)
+        labels.append(classes)
+        given += [split] * len(classes)
+        ids += _numbered(split, len(classes))
+    if len({array.shape[1:] for array in images}) > 1:
+        raise UserError(f"{path}: images of the splits differ in shape")
+    every = np.concatenate(labels)
+    return Examples(_npz_names(path, arrays, every), every, tuple(given), tuple(ids), np.concatenate(images))
+
+
+def _npz_array(path: Path, arrays: dict[str, np.ndarray], name: str) -> np.ndarray:
+    if name not in arrays:
+        raise UserError(f"{path}: no array '{name}'{nearest(name, arrays)}; it holds {', '.join(arrays) or 'nothing'}")
+    return arrays[name]
+
+
+def _npz_images(path: Path, arrays: dict[str, np.ndarray], name: str) -> np.ndarray:
+    array = _npz_array(path, arrays, name)
+    array = array[..., None] if array.ndim == 3 else array
+    if array.dtype != np.uint8 or array.ndim != 4 or array.shape[-1] not in (1, 3):
+        found = f"{array.dtype} {list(array.shape)}"
+        raise UserError(f"{path}: '{name}' must be uint8 [n, h, w] or [n, h, w, 1 or 3], but is {found}")
+    return array
+
+
+def _npz_labels(path: Path, arrays: dict[str, np.ndarray], name: str) -> np.ndarray:
+    array = _npz_array(path, arrays, name)
+    array = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
+    if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer) or (array.size and array.min() < 0):
+        found = f"{array.dtype} {list(array.shape)}"
+        raise UserError(f"{path}: '{name}' must be integers [n] from 0 on, but is {found}")
+    return array.astype(np.int32)
+
+
+def _npz_names(path: Path, arrays: dict[str, np.ndarray], labels: np.ndarray) -> tuple[str, ...]:
+    if not labels.size:
+        raise UserError(f"{path}: there are no images in it")
+    count = int(labels.max()) + 1
+    names = tuple(str(name) for name in arrays["class_names"]) if "class_names" in arrays else ()
+    if names and len(names) < count:
+        raise UserError(f"{path}: {len(names)} class_names, but labels up to {count - 1}")
+    return names or tuple(str(k) for k in range(count))
+
+
+def _numbered(split: str, count: int) -> tuple[str, ...]:
+    return tuple(f"{split}/{i}" for i in range(count))

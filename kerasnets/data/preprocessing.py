@@ -1,0 +1,190 @@
+"""Pixels -> model input: one serialisable definition that training, evaluation and every artefact share.
+
+Imports no TensorFlow: the caller hands over `tensorflow` as `xp`, or `numpy`.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal, Self
+
+import numpy as np
+
+from kerasnets.config import Data
+from kerasnets.data import statistics
+from kerasnets.data.resample import Array, as_float, axis_weights, resample, sizes
+from kerasnets.data.sources import Dataset
+from kerasnets.errors import UserError
+
+SCHEMA = 1
+FILE_SIZE = (224, 224)
+IMAGENET_MEAN = (123.675, 116.28, 103.53)
+IMAGENET_STD = (58.395, 57.12, 57.375)
+
+Resize = Literal["crop", "squash", "pad"]
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What becomes of raw pixels (0..255) before the model sees them: resize, then `(pixels - mean) / std`.
+
+    Attributes:
+        image_size: Height and width of the model's input.
+        channels: 1 or 3.
+        resize: `squash` stretches both axes; `crop` scales the image until it covers `image_size / crop_ratio` and
+            keeps the centre; `pad` scales it until it fits and fills up with the mean colour (0 in the model's input).
+        crop_ratio: Share of the resized shorter side that the central crop keeps.
+        mean: Per channel, on the scale 0..255.
+        std: Per channel, on the scale 0..255.
+        mean_image: float32 `[h, w, C]`, subtracted in place of `mean` (Krizhevsky et al. 2012, sec. 2), or None.
+    """
+
+    image_size: tuple[int, int]
+    channels: int
+    resize: Resize
+    crop_ratio: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    mean_image: np.ndarray | None = field(default=None, compare=False)
+
+    def apply(self, images: Array, xp: ModuleType) -> Array:
+        """Return the model's input, float32 `[N, h, w, C]`.
+
+        Args:
+            images: Raw pixels, float32 `[N, H, W, C]`, 0..255, of any H and W.
+            xp: numpy or tensorflow.
+        """
+        return self.normalize(self.resized(images, xp))
+
+    def resized(self, images: Array, xp: ModuleType) -> Array:
+        """Return raw pixels at the model's size: `[N, H, W, C]` -> `[N, h, w, C]`, both float32 0..255.
+
+        Images that have the right size already are returned as they are.
+        """
+        size = sizes(images, xp)
+        (top, left), steps = self._geometry(size, xp)
+        height, width = self.image_size
+        if size == self.image_size and steps == (1.0, 1.0):
+            return images
+        rows = axis_weights(size[0], height, top, steps[0], xp)
+        columns = axis_weights(size[1], width, left, steps[1], xp)
+        pixels = resample(images, rows, columns, xp)
+        return self._letterboxed(pixels, size, (top, left), steps[0], xp) if self.resize == "pad" else pixels
+
+    def normalize(self, pixels: Array) -> Array:
+        """Return `(pixels - mean) / std` of raw pixels at the model's size."""
+        return (pixels - self._mean) / np.asarray(self.std, np.float32)
+
+    @property
+    def _mean(self) -> np.ndarray:
+        return np.asarray(self.mean if self.mean_image is None else self.mean_image, np.float32)
+
+    def _geometry(self, size: tuple[Any, Any], xp: ModuleType) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+        """Return, in input pixels, where the output begins (top, left) and its steps (down, right)."""
+        height, width = (as_float(side, xp) for side in size)
+        down, right = height / self.image_size[0], width / self.image_size[1]
+        if self.resize == "squash":
+            return (0.0, 0.0), (down, right)
+        smaller, larger = (min, max) if isinstance(down, float) else (xp.minimum, xp.maximum)
+        step = smaller(down, right) * self.crop_ratio if self.resize == "crop" else larger(down, right)
+        start = ((height - step * self.image_size[0]) / 2, (width - step * self.image_size[1]) / 2)
+        return start, (step, step)
+
+    def _letterboxed(
+        self, pixels: Array, size: tuple[Any, Any], start: tuple[Any, Any], step: Any, xp: ModuleType
+    ) -> Array:
+        """Return the pixels with the mean colour wherever an output pixel's centre is outside the image."""
+        inside = []
+        for length, out, begin in zip(size, self.image_size, start, strict=True):
+            centres = begin + (np.arange(out, dtype=np.float32) + np.float32(0.5)) * step
+            inside.append(xp.logical_and(centres >= 0, centres <= as_float(length, xp)))
+        mask = xp.logical_and(xp.reshape(inside[0], (-1, 1, 1)), xp.reshape(inside[1], (1, -1, 1)))
+        return xp.where(mask, pixels, self._mean)
+
+    def describe(self) -> str:
+        """Return the definition in words, for the model card."""
+        height, width = self.image_size
+        colour = "grey" if self.channels == 1 else "RGB"
+        how = {
+            "squash": f"stretched to {height} x {width}",
+            "crop": f"scaled to cover {height} x {width}"
+            + f" / {self.crop_ratio:g}" * (self.crop_ratio != 1)
+            + ", central crop",
+            "pad": f"scaled to fit {height} x {width}, filled up with the mean colour",
+        }[self.resize]
+        what = "the training set's mean image" if self.mean_image is not None else _listed(self.mean)
+        return f"8-bit {colour} pixels 0..255; {how} (antialiased); minus {what}; divided by {_listed(self.std)}."
+
+    def save(self, directory: Path) -> None:
+        """Write preprocessing.json and, where there is a mean image, mean.npy."""
+        document = {
+            "schema": SCHEMA,
+            "image_size": list(self.image_size),
+            "channels": self.channels,
+            "resize": self.resize,
+            "crop_ratio": self.crop_ratio,
+            "mean": list(self.mean),
+            "std": list(self.std),
+            "mean_image": None if self.mean_image is None else "mean.npy",
+        }
+        if self.mean_image is not None:
+            np.save(directory / "mean.npy", self.mean_image)
+        (directory / "preprocessing.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, directory: Path) -> Self:
+        """Return what `save` wrote.
+
+        Raises:
+            UserError: preprocessing.json is missing or of another schema.
+        """
+        path = directory / "preprocessing.json"
+        if not path.is_file():
+            raise UserError(f"{path} does not exist")
+        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if document.get("schema") != SCHEMA:
+            raise UserError(f"{path} has schema {document.get('schema')}; this kerasnets reads {SCHEMA}")
+        return cls(
+            image_size=(document["image_size"][0], document["image_size"][1]),
+            channels=document["channels"],
+            resize=document["resize"],
+            crop_ratio=document["crop_ratio"],
+            mean=tuple(document["mean"]),
+            std=tuple(document["std"]),
+            mean_image=np.load(directory / document["mean_image"], allow_pickle=False)
+            if document["mean_image"]
+            else None,
+        )
+
+
+def _listed(values: Sequence[float]) -> str:
+    return "(" + ", ".join(f"{value:.4g}" for value in values) + ")"
+
+
+def fit(data: Data, dataset: Dataset, seed: int, skip: frozenset[int] = frozenset()) -> Preprocessing:
+    """Return the preprocessing of a config, its mean and std measured on the resized training split where asked.
+
+    Args:
+        data: The config's section; an `image_size` or `channels` of None becomes the data set's own.
+        dataset: Its training split is measured (a seeded sample of it above 10,000 images).
+        seed: Decides the sample.
+        skip: Indices of unreadable training images.
+
+    Raises:
+        UserError: ImageNet's statistics are wanted for grey images, or an image cannot be decoded.
+    """
+    size = data.image_size or dataset.native_size or FILE_SIZE
+    channels = data.channels or dataset.channels or 3
+    zero, full = (0.0,) * channels, (255.0,) * channels
+    raw = Preprocessing(size, channels, data.resize, data.crop_ratio, zero, full)
+    if data.normalize == "unit":
+        return raw
+    if data.normalize == "imagenet":
+        if channels != 3:
+            raise UserError("data.normalize: 'imagenet' is for 3 channels, these images have 1; take 'dataset'")
+        return Preprocessing(size, channels, data.resize, data.crop_ratio, IMAGENET_MEAN, IMAGENET_STD)
+    found = statistics.measure(dataset.train, channels, lambda images: raw.resized(images, np), repr(raw), seed, skip)
+    image = found.mean_image if data.normalize == "mean_image" else None
+    return Preprocessing(size, channels, data.resize, data.crop_ratio, found.mean, found.std, image)

@@ -1,0 +1,123 @@
+"""Where images come from: one function a source, each returning splits with labels and class names.
+
+Imports no TensorFlow.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kerasnets.config import Data
+from kerasnets.data import files
+from kerasnets.data.arrays import digits, idx, npz
+from kerasnets.data.splitting import Examples, complete
+from kerasnets.errors import UserError, nearest
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Labelled images, either in memory or as files.
+
+    Attributes:
+        labels: int32 `[n]`, indices into the class names.
+        images: uint8 `[n, h, w, c]`, or None.
+        paths: One file for each label, or None.
+        ids: A name for each image, unique in its data set: its path below the root, or such as `train/123`.
+    """
+
+    labels: np.ndarray
+    images: np.ndarray | None
+    paths: tuple[Path, ...] | None
+    ids: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if (self.images is None) == (self.paths is None):
+            raise ValueError("a split has either images or paths")
+        members = self.paths if self.images is None else self.images
+        if members is None or not len(self.labels) == len(self.ids) == len(members):
+            raise ValueError("labels, ids and images of a split differ in number")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Splits of one data set, its class names in order, and the images' own size and channels where all share them."""
+
+    class_names: tuple[str, ...]
+    train: Split
+    validation: Split
+    test: Split | None = None
+    native_size: tuple[int, int] | None = None
+    channels: int | None = None
+    ignored: int = 0
+    """Files that were left aside because their names are not those of images."""
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        """The splits that are there, by name."""
+        found = {name: getattr(self, name) for name in SPLITS}
+        return {name: split for name, split in found.items() if split is not None}
+
+    def split(self, name: str) -> Split:
+        """Return the split called `name`.
+
+        Raises:
+            UserError: There is none.
+        """
+        if name not in self.splits:
+            raise UserError(f"the data has no {name} split; it has {', '.join(self.splits)}")
+        return self.splits[name]
+
+
+_SOURCES: dict[str, Callable[[Path], Examples]] = {
+    "idx": idx,
+    "folder": files.folder,
+    "npz": npz,
+    "csv": files.table,
+}
+
+
+def load(data: Data, *, seed: int) -> Dataset:
+    """Return the data set that a config's `data` section names; files are listed, not decoded.
+
+    Splits that the source lacks are taken from its training images, per class and by seed.
+
+    Raises:
+        UserError: The path does not exist, or what is there is not such a source.
+    """
+    examples = digits() if data.source == "digits" else _SOURCES[data.source](_existing(data.path))
+    parts = complete(examples, data.validation_split, data.test_split, seed)
+    images = examples.images
+    return Dataset(
+        class_names=examples.class_names,
+        **{name: _split(examples, index) for name, index in parts.items()},
+        native_size=None if images is None else (images.shape[1], images.shape[2]),
+        channels=None if images is None else images.shape[3],
+        ignored=examples.ignored,
+    )
+
+
+def _split(examples: Examples, index: np.ndarray) -> Split:
+    images, paths = examples.images, examples.paths
+    return Split(
+        labels=examples.labels[index],
+        images=None if images is None else images[index],
+        paths=None if paths is None else tuple(paths[i] for i in index),
+        ids=tuple(examples.ids[i] for i in index),
+    )
+
+
+def _existing(path: Path | None) -> Path:
+    if path is None:
+        raise UserError("data.path is missing")
+    if not path.exists():
+        parent = path.parent
+        siblings = sorted(entry.name for entry in parent.iterdir()) if parent.is_dir() else []
+        raise UserError(f"data.path: {path} does not exist{nearest(path.name, siblings)}")
+    return path
