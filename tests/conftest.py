@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from small_runs import SMALL, SMALL_GOOGLENET
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "agg")
@@ -14,12 +15,6 @@ from kerasnets.console import import_tensorflow  # noqa: E402
 from kerasnets.run import Run  # noqa: E402
 
 import_tensorflow()
-
-SMALL = ["model.blocks=[1, 1, 1]", "data.image_size=8", "training.epochs=2", "training.learning_rate=0.05"]
-SMALL_GOOGLENET = [
-    *("name=small-googlenet", "model.name=googlenet_bn", "model.width=0.1", "data.image_size=16"),
-    *("training.epochs=1", "training.batch_size=128", "training.learning_rate=0.05"),
-]
 
 Train = Callable[..., Run]
 

@@ -36,6 +36,19 @@ class Timing(keras.callbacks.Callback):
             logs["seconds"] = seconds
 
 
+_LEADING = ("epoch", "loss", "accuracy", "top5")
+
+
+def _place(column: str) -> tuple[int, int, str]:
+    """Order history.csv: the main values, those of each head, of validation, the learning rate, timing."""
+    if column in _LEADING:
+        return 0, _LEADING.index(column), column
+    groups = (column.startswith("val_"), column == "learning_rate", column in TIMING)
+    group = 2 + groups.index(True) if any(groups) else 1
+    value = column.removeprefix("val_")
+    return group, _LEADING.index(value) if value in _LEADING else 0, column
+
+
 class History(keras.callbacks.Callback):
     """Appends a row per epoch to history.csv; timing columns last, since they alone differ between equal runs."""
 
@@ -47,7 +60,7 @@ class History(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         row = {"epoch": epoch + 1, **(logs or {})}
         if not self._columns:
-            self._columns = [key for key in row if key not in TIMING] + [key for key in TIMING if key in row]
+            self._columns = sorted(row, key=_place)
             with self._path.open("w", newline="", encoding="utf-8") as file:
                 csv.writer(file).writerow(self._columns)
         with self._path.open("a", newline="", encoding="utf-8") as file:

@@ -75,8 +75,8 @@ def make_fast(plain: keras.Model, precision: str = "float32") -> Fast:
         return (FusedBatchNormalization if fused else type(layer)).from_config(settings)
 
     net = keras.models.clone_model(plain, clone_function=swap)
-    by_path = {variable.path: variable for variable in net.variables}
-    pairs = tuple((variable, by_path[variable.path]) for variable in plain.variables)
+    by_path = {variable.path: variable for variable in net.weights}  # without the state of random seeds
+    pairs = tuple((variable, by_path[variable.path]) for variable in plain.weights)
     for source, target in pairs:
         target.assign(source.value)
     return Fast(net, plain, pairs)

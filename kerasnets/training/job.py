@@ -77,9 +77,7 @@ def class_weights(config: Config, dataset: Dataset) -> tuple[float, ...] | None:
         return tuple((counts.sum() / (len(names) * np.maximum(counts, 1))).tolist())
     for name in wanted:
         if name not in names:
-            raise UserError(
-                f"training.class_weights names class '{name}', which the data has not{nearest(name, names)}"
-            )
+            raise UserError(f"training.class_weights names '{name}', which is no class{nearest(name, names)}")
     return tuple(wanted.get(name, 1.0) for name in names)
 
 

@@ -116,7 +116,7 @@ def evaluate(model: keras.Model, batches: tf.data.Dataset, classes: int) -> dict
 
 def finish(run: Run, job: Job, best_epoch: int, epochs: int, seconds: float) -> None:
     """Measure the saved best weights on every held-out split and write metrics.json."""
-    model = keras.models.load_model(run.model_file, compile=False)
+    model = models.load(run.model_file)
     held_out = [name for name in job.dataset.splits if name != "train"]
     results = {name: evaluate(model, job.batches(name), len(job.dataset.class_names)) for name in held_out}
     run.write_json("metrics.json", {**results, "best_epoch": best_epoch, "epochs": epochs, "seconds": seconds})
@@ -146,6 +146,7 @@ def _fit(run: Run, job: Job, wanted: Sequence[keras.callbacks.Callback]) -> kera
             return job.trainer.fit(
                 job.batches("train", training=True),
                 epochs=job.config.training.epochs,
+                shuffle=False,  # the pipeline orders the examples
                 steps_per_epoch=job.steps_per_epoch,
                 validation_data=job.batches("validation"),
                 callbacks=list(wanted),

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tests.conftest import SMALL
+from small_runs import SMALL
 
 from kerasnets import config as configs
 from kerasnets.data import sources
@@ -53,7 +53,9 @@ def test_config_is_dumped_resolved(resnet_run: Run) -> None:
     config = resnet_run.config
     assert config.data.channels == 1
     assert config.data.image_size == (8, 8)
-    assert config.training.threads == (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
+    assert config.training.threads == (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    )
 
 
 def test_environment_names_what_decides_results(resnet_run: Run) -> None:
@@ -177,14 +179,25 @@ def test_moving_average_is_what_is_validated_and_saved(tmp_path: Path, train_sma
 
 
 def test_early_stopping(tmp_path: Path, train_small: Train) -> None:
-    words = [*SMALL, "training.epochs=30", "training.early_stopping=1", "training.learning_rate=1e-9", "training.schedule=constant"]
+    words = [
+        *SMALL,
+        "training.epochs=30",
+        "training.early_stopping=1",
+        "training.learning_rate=1e-9",
+        "training.schedule=constant",
+    ]
     run = train_small(tmp_path / "run", words)
     assert 2 <= run.read_json("metrics.json")["epochs"] < 30
 
 
 def test_loss_that_is_not_finite_stops_the_run(tmp_path: Path, train_small: Train) -> None:
-    with pytest.raises(CheckFailed, match=r"the training loss is (nan|inf) after epoch 1; try a lower training.learning_rate"):
-        train_small(tmp_path / "run", [*SMALL, "model.normalization=none", "training.learning_rate=1e6", "training.schedule=constant"])
+    with pytest.raises(
+        CheckFailed, match=r"the training loss is (nan|inf) after epoch 1; try a lower training.learning_rate"
+    ):
+        train_small(
+            tmp_path / "run",
+            [*SMALL, "model.normalization=none", "training.learning_rate=1e6", "training.schedule=constant"],
+        )
 
 
 def test_unknown_class_in_class_weights(tmp_path: Path, train_small: Train) -> None:

@@ -1,0 +1,7 @@
+"""Overrides of `digits-resnet20` that make runs of a few seconds."""
+
+SMALL = ["model.blocks=[1, 1, 1]", "data.image_size=8", "training.epochs=2", "training.learning_rate=0.05"]
+SMALL_GOOGLENET = [
+    *("name=small-googlenet", "model.name=googlenet_bn", "model.width=0.1", "data.image_size=16"),
+    *("training.epochs=1", "training.batch_size=128", "training.learning_rate=0.05"),
+]
