@@ -7,7 +7,7 @@ from typing import Any
 
 from kerasnets.artifacts import card, manifest, store, triton
 from kerasnets.artifacts.formats import FORMATS, onnx
-from kerasnets.console import err
+from kerasnets.console import err, import_tensorflow
 from kerasnets.errors import UserError, nearest
 from kerasnets.run import Run
 
@@ -49,7 +49,7 @@ def export(
     run = run if isinstance(run, Run) else Run.open(run)
     name, wanted = name or run.config.name, check_formats(formats or run.config.export.formats)
     with store.incoming(Path(to), name, version) as incoming:
-        # Behind the cheap checks, since it imports TensorFlow.
+        import_tensorflow()  # not before the cheap checks
         from kerasnets.artifacts.graph import serving_graph
         from kerasnets.artifacts.verify import figures, verify
 

@@ -18,7 +18,7 @@ def load(run: Run) -> tuple[keras.Model, keras.Model]:
 
     The second maps preprocessed images `[N, h, w, C]` to logits `[N, K]`.
     """
-    full = keras.models.load_model(run.model_file, compile=False)
+    full = models.load(run.model_file)
     return full, in_float32(models.main(full))
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from kerasnets.artifacts.batches import raw_batches
 from kerasnets.artifacts.compare import Comparison, Parity, refuse
 from kerasnets.artifacts.feed import Feed
 from kerasnets.artifacts.formats import FORMATS, Format
@@ -21,11 +22,11 @@ from kerasnets.artifacts.process import ProcessRunner
 from kerasnets.artifacts.reference import Reference
 from kerasnets.console import progress
 from kerasnets.data import sources
-from kerasnets.data.raw import raw_batches
 from kerasnets.run import Run
 
 BATCHES = (1, 2, 7)
 _BATCH = 32
+_LARGEST_SAMPLE = 512
 
 
 @dataclass(frozen=True)
@@ -43,13 +44,13 @@ class _Held:
         return len(self.split) - len(self.skip)
 
     def sample(self, count: int) -> np.ndarray:
-        """Return `count` real images `[count, H, W, C]`, cut to the size that all of them have."""
+        """Return `count` real images `[count, H, W, C]`, cut to the size that all of them have, and to 512 at most."""
         found: list[np.ndarray] = []
         for images, _ in self.batches():
             found += list(images)
             if len(found) >= count:
                 break
-        height, width = min(image.shape[0] for image in found), min(image.shape[1] for image in found)
+        height, width = (min(_LARGEST_SAMPLE, *(image.shape[axis] for image in found)) for axis in (0, 1))
         return np.stack([found[i % len(found)][:height, :width] for i in range(count)])
 
     def files(self, count: int) -> list[bytes]:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from kerasnets.artifacts.batches import raw_batches
 from kerasnets.console import progress
-from kerasnets.data.raw import raw_batches
 from kerasnets.errors import UserError
 from kerasnets.inference import confusion, labelled
 from kerasnets.inference.measure import Measures, measure

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from kerasnets.artifacts import store
+from kerasnets.artifacts.batches import groups
 from kerasnets.artifacts.feed import Feed
 from kerasnets.artifacts.formats import Runner
 from kerasnets.artifacts.manifest import Manifest
@@ -21,9 +22,6 @@ from kerasnets.data.preprocessing import Preprocessing
 from kerasnets.environment import cores
 from kerasnets.errors import UserError, nearest
 from kerasnets.inference.subject import open_runner
-
-_LARGEST_BATCH_PIXELS = 16 * 2**20
-"""Images of one size go through together up to so many pixels: 200 MB of float32 RGB."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +47,12 @@ class Failure:
     def document(self) -> dict[str, Any]:
         """Return the failure as `predict --json` prints it."""
         return {"path": self.path, "error": self.reason}
+
+
+@dataclass(frozen=True)
+class _Decoded:
+    path: str
+    pixels: np.ndarray
 
 
 def find(words: Iterable[str], listed: Iterable[str] = ()) -> Iterator[str]:
@@ -90,28 +94,21 @@ class Predictor:
 
     def __call__(self, paths: Iterable[str], *, top: int, batch_size: int) -> Iterator[Prediction | Failure]:
         """Yield a prediction or a failure for each path, in order; neighbours of one size go through together."""
-        group: list[tuple[str, np.ndarray]] = []
-        for path, image in self._decoded(paths):
-            if group and not _joins(group, image, batch_size):
-                yield from self._classify(group, top)
-                group = []
-            if isinstance(image, Failure):
-                yield image
-            else:
-                group.append((path, image))
-        if group:
-            yield from self._classify(group, top)
+        for group in groups(self._decoded(paths), _shape, batch_size):
+            images = [item for item in group if isinstance(item, _Decoded)]
+            failures = [item for item in group if isinstance(item, Failure)]
+            yield from self._classify(images, top) if images else failures
 
-    def _classify(self, group: Sequence[tuple[str, np.ndarray]], top: int) -> Iterator[Prediction]:
-        images = self._feed.prepare(np.stack([image for _, image in group]), self._preprocessing)
-        for (path, _), row in zip(group, self._runner(images), strict=True):
+    def _classify(self, images: Sequence[_Decoded], top: int) -> Iterator[Prediction]:
+        batch = self._feed.prepare(np.stack([image.pixels for image in images]), self._preprocessing)
+        for image, row in zip(images, self._runner(batch), strict=True):
             best = np.argsort(-row, kind="stable")[:top]
-            yield Prediction(path, tuple((self.labels[i], float(row[i])) for i in best))
+            yield Prediction(image.path, tuple((self.labels[i], float(row[i])) for i in best))
 
-    def _decoded(self, paths: Iterable[str]) -> Iterator[tuple[str, np.ndarray | Failure]]:
+    def _decoded(self, paths: Iterable[str]) -> Iterator[_Decoded | Failure]:
         """Decode ahead in threads, twice as many files as there are cores, in order."""
         channels, workers = self._preprocessing.channels, cores()
-        ahead: deque[Future[tuple[str, np.ndarray | Failure]]] = deque()
+        ahead: deque[Future[_Decoded | Failure]] = deque()
         with ThreadPoolExecutor(workers) as pool:
             for path in paths:
                 ahead.append(pool.submit(_decode, path, channels))
@@ -121,21 +118,18 @@ class Predictor:
                 yield ahead.popleft().result()
 
 
-def _joins(group: Sequence[tuple[str, np.ndarray]], image: np.ndarray | Failure, batch_size: int) -> bool:
-    """Say whether an image can go through together with those in `group`."""
-    if isinstance(image, Failure) or len(group) == batch_size or group[0][1].shape != image.shape:
-        return False
-    return (len(group) + 1) * image.shape[0] * image.shape[1] <= _LARGEST_BATCH_PIXELS
+def _shape(item: _Decoded | Failure) -> tuple[int, ...] | None:
+    return item.pixels.shape if isinstance(item, _Decoded) else None
 
 
-def _decode(path: str, channels: int) -> tuple[str, np.ndarray | Failure]:
+def _decode(path: str, channels: int) -> _Decoded | Failure:
     try:
-        return path, decode.pillow(Path(path).read_bytes(), channels)
+        return _Decoded(path, decode.pillow(Path(path).read_bytes(), channels))
     except OSError as error:
         hint = nearest(Path(path).name, _beside(Path(path))) if isinstance(error, FileNotFoundError) else ""
-        return path, Failure(path, f"{error.strerror}{hint}")
+        return Failure(path, f"{error.strerror}{hint}")
     except UserError as error:
-        return path, Failure(path, str(error))
+        return Failure(path, str(error))
 
 
 def _beside(path: Path) -> list[str]:

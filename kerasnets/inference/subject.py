@@ -8,9 +8,10 @@ import numpy as np
 
 from kerasnets.artifacts import store
 from kerasnets.artifacts.feed import Feed
-from kerasnets.artifacts.formats import FORMATS, Runner
+from kerasnets.artifacts.formats import FORMATS, Runner, savedmodel
 from kerasnets.artifacts.manifest import Manifest
 from kerasnets.config import Config
+from kerasnets.console import import_tensorflow
 from kerasnets.data.preprocessing import Preprocessing
 from kerasnets.errors import UserError, nearest
 from kerasnets.run import Run
@@ -68,10 +69,13 @@ def open_runner(manifest: Manifest, form: str) -> Runner:
         there = ", ".join(manifest.formats)
         hint = nearest(form, manifest.formats) or f"; export the run again with --formats {form},{there}"
         raise UserError(f"{manifest.directory} holds {there}, not {form}{hint}")
+    if form == savedmodel.NAME:
+        import_tensorflow()
     return FORMATS[form].open(manifest.directory)
 
 
 def _run(run: Run) -> Subject:
+    import_tensorflow()
     from kerasnets.artifacts.reference import RAW, Reference
 
     reference = Reference(run)
