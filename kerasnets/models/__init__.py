@@ -80,4 +80,4 @@ def allow_depth(layers: int) -> None:
     Keras walks a graph by recursion, from output to input, when it builds, clones, saves or loads a model; ResNet-1202
     exceeds the default limit in each. So the limit stays raised, and is never lowered.
     """
-    sys.setrecursionlimit(max(sys.getrecursionlimit(), 1000 + 4 * layers))
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), 1000 + 2 * layers))
