@@ -1,0 +1,232 @@
+"""Splits -> batches, with tf.data. Order and augmentation are functions of (seed, epoch, position).
+
+Images in memory are gathered, resized and augmented a whole batch at a time. Files are decoded and resized one by one,
+several at once, then augmented by the batch. Parallelism is explicit: tf.data's autotune can stall short epochs.
+"""
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from kerasnets.config.sections import Augment, RandomResizedCrop
+from kerasnets.data import decode, decode_graph
+from kerasnets.data.augment import Augmenter
+from kerasnets.data.draws import Draws
+from kerasnets.data.geometry import windows
+from kerasnets.data.preprocessing import Preprocessing
+from kerasnets.data.raw import kept
+from kerasnets.data.resample import axis_weights, resample, sizes
+from kerasnets.data.sources import Split
+from kerasnets.errors import UserError
+
+Tensor = Any
+
+_SHUFFLE_STREAM, _WINDOW_STREAM = 2, 3
+_FOREVER = np.iinfo(np.int64).max
+_PREFETCH = 2  # batches that wait for the model
+_MASK = (1 << 63) - 1
+
+
+def steps_per_epoch(examples: int, batch_size: int) -> int:
+    """Return how many batches an epoch has; the last one may be smaller."""
+    return -(-examples // batch_size)
+
+
+@dataclass(frozen=True, eq=False)
+class _Order:
+    """Which example of a split comes at which position of an epoch."""
+
+    indices: np.ndarray
+    seed: int
+    shuffled: bool
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __call__(self, epoch: Tensor, positions: Tensor) -> Tensor:
+        """Return indices into the split for int64 positions: a permutation in O(1) memory where shuffled."""
+        if self.shuffled and len(self) > 1:
+            seed = tf.stack([tf.constant((self.seed << 8 | _SHUFFLE_STREAM) & _MASK, tf.int64), epoch])
+            positions = tf.random.experimental.index_shuffle(positions, seed, len(self) - 1)
+        return tf.gather(self.indices, positions)
+
+
+@dataclass(frozen=True, eq=False)
+class _Resize:
+    """Raw pixels -> the model's size: the preprocessing's own resize, or a random window."""
+
+    preprocessing: Preprocessing
+    window: RandomResizedCrop | None
+    seed: int
+
+    def __call__(self, pixels: Tensor, epoch: Tensor, first: Tensor) -> Tensor:
+        """Return float32 `[N, h, w, C]` of `[N, H, W, C]`; `first` is the position of the first in its epoch."""
+        pixels = tf.cast(decode_graph.with_channels(pixels, self.preprocessing.channels), tf.float32)
+        height, width = self.preprocessing.image_size
+        if self.window is None:
+            return tf.ensure_shape(self.preprocessing.resized(pixels, tf), [None, height, width, None])
+        numbers = Draws(self.seed, _WINDOW_STREAM, 4)(epoch, first, tf.shape(pixels)[0])
+        size = sizes(pixels, tf)
+        top, left, tall, wide = (tf.reshape(x, (-1, 1, 1)) for x in windows(numbers, size, self.window))
+        rows = axis_weights(size[0], height, top, tall / height, tf)
+        columns = axis_weights(size[1], width, left, wide / width, tf)
+        return tf.ensure_shape(resample(pixels, rows, columns, tf), [None, height, width, None])
+
+
+def batches(
+    split: Split,
+    preprocessing: Preprocessing,
+    *,
+    classes: int,
+    batch_size: int,
+    seed: int,
+    training: bool,
+    augment: Augment | None = None,
+    workers: int = 0,
+    cache: str = "none",
+    skip: frozenset[int] = frozenset(),
+    start_step: int = 0,
+) -> tf.data.Dataset:
+    """Return batches `(images [N, h, w, C], one-hot labels [N, K])`, float32; the last of an epoch may be smaller.
+
+    Args:
+        split: What to read.
+        preprocessing: Pixels -> model input.
+        classes: K.
+        batch_size: Examples in a batch.
+        seed: Decides order and augmentation, with epoch and position.
+        training: Shuffled, epoch after epoch without end; else one pass in order.
+        augment: Random changes, for training.
+        workers: Images (in memory: batches) made ready at the same time; 0: one a core.
+        cache: "memory" decodes and resizes files once and keeps them.
+        skip: Indices that are left out.
+        start_step: Steps, counted over all epochs, that are passed over.
+
+    Raises:
+        UserError: Nothing is left to read, or the cache is wanted with random windows.
+        tf.errors.InvalidArgumentError: While iterating, for a file that cannot be decoded.
+    """
+    indices = np.array(kept(split, skip), np.int64)
+    if not indices.size:
+        raise UserError("a split of the data has no readable images")
+    wanted = (augment if training else None) or Augment()
+    workers = workers or os.cpu_count() or 1
+    order = _Order(indices, seed, training)
+    resize = _Resize(preprocessing, wanted.random_resized_crop, seed)
+    source: _Memory | _Files
+    if split.images is not None:
+        source = _Memory(split.images, order, resize, batch_size, workers)
+    elif cache == "memory":
+        source = _Memory(_decoded(split, indices, resize, workers), order, None, batch_size, workers)
+    else:
+        source = _Files(_names(split), order, resize, batch_size, workers)
+    last = _FOREVER if training else steps_per_epoch(len(order), batch_size)
+    labels = tf.constant(split.labels)
+
+    @tf.autograph.experimental.do_not_convert
+    def finish(pixels: Tensor, index: Tensor, epoch: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
+        pixels = tf.ensure_shape(pixels, [None, *preprocessing.image_size, preprocessing.channels])
+        targets = tf.one_hot(tf.gather(labels, index), classes)
+        return Augmenter(wanted, preprocessing, seed)(pixels, targets, epoch, first)
+
+    found = source.batches(start_step, last, finish)
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    options.deterministic = True
+    return found.prefetch(_PREFETCH).with_options(options)
+
+
+@dataclass(frozen=True, eq=False)
+class _Memory:
+    """Images that are in memory, raw (then resized by the batch) or at the model's size already."""
+
+    images: np.ndarray
+    order: _Order
+    resize: _Resize | None
+    batch_size: int
+    workers: int
+
+    def batches(self, start: int, end: int, finish: Any) -> tf.data.Dataset:
+        """Return batches of steps `start` to `end`, each gathered, resized and finished as one."""
+        images = tf.constant(self.images)
+        steps = steps_per_epoch(len(self.order), self.batch_size)
+
+        @tf.autograph.experimental.do_not_convert
+        def batch(step: Tensor) -> tuple[Tensor, Tensor]:
+            epoch, first = step // steps, step % steps * self.batch_size
+            positions = tf.range(first, tf.minimum(first + self.batch_size, len(self.order)))
+            index = self.order(epoch, positions)
+            pixels = tf.gather(images, index)
+            if self.resize is not None:
+                pixels = self.resize(pixels, epoch, first)
+            return finish(pixels, index, epoch, first)
+
+        return tf.data.Dataset.range(start, end).map(batch, num_parallel_calls=self.workers)
+
+
+@dataclass(frozen=True, eq=False)
+class _Files:
+    """Images that are files, decoded and resized one by one."""
+
+    names: tuple[str, ...]
+    order: _Order
+    resize: _Resize
+    batch_size: int
+    workers: int
+
+    def batches(self, start: int, end: int, finish: Any) -> tf.data.Dataset:
+        """Return batches of steps `start` to `end`.
+
+        Every step has `batch_size` slots; the slots past an epoch's end are not decoded and cut off again, so that
+        decoding goes on across the end of an epoch.
+        """
+        names = tf.constant(self.names)
+        size = self.batch_size
+        slots = steps_per_epoch(len(self.order), size) * size
+        height, width = self.resize.preprocessing.image_size
+        channels = self.resize.preprocessing.channels
+
+        @tf.autograph.experimental.do_not_convert
+        def one(slot: Tensor) -> tuple[Tensor, Tensor]:
+            epoch, position = slot // slots, slot % slots
+            index = self.order(epoch, tf.minimum(position, len(self.order) - 1))
+            pixels = tf.cond(
+                position < len(self.order),
+                lambda: self._read(tf.gather(names, index), epoch, position),
+                lambda: tf.zeros((height, width, channels)),
+            )
+            return tf.ensure_shape(pixels, (height, width, channels)), index
+
+        @tf.autograph.experimental.do_not_convert
+        def batch(step: Tensor, slotted: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+            epoch, first = step // (slots // size), step % (slots // size) * size
+            count = tf.minimum(tf.constant(size, tf.int64), len(self.order) - first)
+            return finish(slotted[0][:count], slotted[1][:count], epoch, first)
+
+        decoded = tf.data.Dataset.range(start * size, end if end == _FOREVER else end * size)
+        decoded = decoded.map(one, num_parallel_calls=self.workers).batch(size, drop_remainder=True)
+        # One at a time: decoding has the cores.
+        return tf.data.Dataset.zip(tf.data.Dataset.range(start, end), decoded).map(batch, num_parallel_calls=1)
+
+    def _read(self, name: Tensor, epoch: Tensor, position: Tensor) -> Tensor:
+        pixels = decode.tensorflow(tf.io.read_file(name), self.resize.preprocessing.channels)
+        return self.resize(pixels[None], epoch, position)[0]
+
+
+def _names(split: Split) -> tuple[str, ...]:
+    return tuple(os.fspath(path) for path in split.paths or ())
+
+
+def _decoded(split: Split, indices: np.ndarray, resize: _Resize, workers: int) -> np.ndarray:
+    """Return the kept images of a split at the model's size, float32 `[n, h, w, C]`; zeros for the others."""
+    if resize.window is not None:
+        raise UserError("data.cache: 'memory' keeps resized images, which random_resized_crop cannot use; take 'none'")
+    preprocessing = resize.preprocessing
+    images = np.zeros((len(split), *preprocessing.image_size, preprocessing.channels), np.float32)
+    files = _Files(_names(split), _Order(indices, 0, False), resize, 1, workers)
+    for pixels, index in files.batches(0, len(indices), lambda pixels, index, epoch, first: (pixels, index)):
+        images[index.numpy()] = pixels.numpy()
+    return images
