@@ -36,6 +36,8 @@ def _head(manifest: dict[str, Any]) -> Iterator[str]:
 
 def _classes(manifest: dict[str, Any]) -> Iterator[str]:
     labels = manifest["labels"]
+    yield "## Intended use"
+    yield "To tell which one of these classes a picture shows, for pictures like those it was trained on."
     yield "## Classes"
     more = f" … and {len(labels) - _LISTED_CLASSES} more in `manifest.json`" if len(labels) > _LISTED_CLASSES else ""
     yield f"{len(labels)}, in order: " + ", ".join(f"`{label}`" for label in labels[:_LISTED_CLASSES]) + more
@@ -90,11 +92,13 @@ def _use(manifest: dict[str, Any]) -> Iterator[str]:
     if onnx.NAME in manifest["formats"]:
         yield "ONNX Runtime:\n\n" + _onnxruntime(manifest)
         yield (
-            "Triton (run on the store, not tested with a real server here):\n\n```sh\ntritonserver "
+            "Triton (after its documentation; not tried on a real server):\n\n```sh\ntritonserver "
             "--model-repository=$PWD/export/models\n```"
         )
     if savedmodel.NAME in manifest["formats"]:
-        yield "TensorFlow Serving (not tested with a real server here):\n\n" + _tensorflow_serving(manifest["name"])
+        yield "TensorFlow Serving (after its documentation; not tried on a real server):\n\n" + _tensorflow_serving(
+            manifest["name"]
+        )
 
 
 def _onnxruntime(manifest: dict[str, Any]) -> str:

@@ -13,6 +13,8 @@ _NUMBERED = 25
 _NAMED = 80
 """Up to so many classes each row and column shows its name."""
 _LONGEST_NAME = 24
+_GAMMA = 0.4
+"""Exponent of the colour scale: below 1, so that a confusion of a few in a hundred is seen."""
 
 
 def write_csv(measures: Measures, path: Path) -> None:
@@ -26,18 +28,18 @@ def write_csv(measures: Measures, path: Path) -> None:
 def write_png(measures: Measures, path: Path, title: str) -> None:
     """Draw the matrix, each row coloured by its shares so that rare classes are as readable as common ones."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.colors import PowerNorm
     from matplotlib.figure import Figure
 
     counts = measures.confusion
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     classes = len(measures.labels)
-    side = float(np.clip(2.6 + 0.34 * classes, 4.5, 16.0))
-    figure = Figure(figsize=(side * 1.12, side), layout="constrained")
+    side = float(np.clip(2.6 + 0.34 * classes, 4.5, 12.0))
+    figure = Figure(figsize=(side * 1.12, side), layout="constrained", dpi=100 if classes <= _NUMBERED else 150)
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    image = axes.imshow(
-        shares, cmap="Blues", vmin=0.0, vmax=1.0, interpolation="nearest" if classes <= _NAMED else "auto"
-    )
+    smoothing = "nearest" if classes <= _NAMED else "auto"
+    image = axes.imshow(shares, cmap="Blues", norm=PowerNorm(_GAMMA, 0.0, 1.0), interpolation=smoothing)
     axes.set(xlabel="predicted", ylabel="true")
     axes.set_title(title, fontsize=11)
     _ticks(axes, measures.labels)
@@ -59,5 +61,5 @@ def _ticks(axes: Any, labels: tuple[str, ...]) -> None:
 
 def _numbers(axes: Any, counts: np.ndarray, shares: np.ndarray) -> None:
     for row, column in zip(*np.nonzero(counts), strict=True):
-        colour = "white" if shares[row, column] > 0.5 else "black"
+        colour = "white" if shares[row, column] > 0.2 else "black"
         axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=colour, fontsize=8)

@@ -1,0 +1,176 @@
+"""Artefacts broken on purpose are refused, each for its own reason; whole ones pass with figures."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerasnets import models
+from kerasnets.artifacts.formats import FORMATS
+from kerasnets.artifacts.graph import Graph, serving_graph
+from kerasnets.artifacts.verify import verify
+from kerasnets.data.preprocessing import Preprocessing
+from kerasnets.errors import CheckFailed
+from kerasnets.run import Run
+
+BOTH = [pytest.param("onnx"), pytest.param("savedmodel", marks=pytest.mark.slow)]
+
+
+class ChannelsSwapped(Preprocessing):
+    def apply(self, images: Any, xp: ModuleType) -> Any:
+        return super().apply(images[..., ::-1], xp)
+
+
+class HalfPixelShift(Preprocessing):
+    def _geometry(self, size: Any, xp: ModuleType) -> Any:
+        (top, left), steps = super()._geometry(size, xp)
+        return (top + 0.5, left), steps
+
+
+def altered(graph: Graph, kind: type[Preprocessing]) -> Graph:
+    fields = {name: getattr(graph.preprocessing, name) for name in Preprocessing.__dataclass_fields__}
+    return replace(graph, preprocessing=kind(**fields))
+
+
+def refusal(run: Run, graph: Graph, form: str, directory: Path) -> str:
+    """Return the reason for which what `graph` writes is refused as an artefact of `run`."""
+    FORMATS[form].write(graph, directory)
+    with pytest.raises(CheckFailed) as error:
+        verify(run, directory, [form], serving_graph(run).interface)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("form", BOTH)
+@pytest.mark.parametrize(
+    "break_it",
+    [
+        pytest.param(lambda graph: altered(graph, ChannelsSwapped), id="channels swapped"),
+        pytest.param(
+            lambda graph: replace(graph, preprocessing=replace(graph.preprocessing, mean=(0.0,) * 3)), id="no mean"
+        ),
+        pytest.param(lambda graph: altered(graph, HalfPixelShift), id="half-pixel shift"),
+    ],
+)
+def test_wrong_preprocessing_is_refused(
+    photo_resnet: Run, tmp_path: Path, form: str, break_it: Callable[[Graph], Graph]
+) -> None:
+    reason = refusal(photo_resnet, break_it(serving_graph(photo_resnet)), form, tmp_path)
+    pattern = rf"{form}: probabilities: differ from Keras' by (\S+) on a batch of 1; at most 0.0001 is allowed"
+    match = re.fullmatch(pattern, reason)
+    assert match, reason
+    assert float(match[1]) > 1e-3
+
+
+@pytest.mark.parametrize("form", BOTH)
+def test_weights_of_another_epoch_are_refused(photo_resnet: Run, tmp_path: Path, form: str) -> None:
+    other = replace(serving_graph(photo_resnet), model=models.load(photo_resnet.last_model_file))
+    assert re.fullmatch(
+        rf"{form}: probabilities: differ from Keras' by \S+ on a batch of 1; at most 0.0001 is allowed",
+        refusal(photo_resnet, other, form, tmp_path),
+    )
+
+
+@pytest.mark.parametrize("form", BOTH)
+def test_permuted_labels_are_refused(photo_resnet: Run, tmp_path: Path, form: str) -> None:
+    graph = replace(serving_graph(photo_resnet), labels=("astronaut", "coffee", "cat", "rocket"))
+    reason = refusal(photo_resnet, graph, form, tmp_path)
+    assert reason == f"{form}: labels: class 1 is called 'coffee'; the run calls it 'cat'"
+
+
+class AllHeads(Graph):
+    """Saves the variables of every head, as tracking the whole model does; answers are right."""
+
+    full: keras.Model
+
+    @property
+    def parameters(self) -> dict[str, tf.Variable]:
+        return {variable.path: variable.value for variable in self.full.variables}
+
+
+@pytest.mark.slow
+def test_auxiliary_weights_in_a_savedmodel_are_refused(photo_googlenet: Run, tmp_path: Path) -> None:
+    full = models.load(photo_googlenet.model_file)
+    right = serving_graph(photo_googlenet)
+    graph = AllHeads(models.main(full), right.preprocessing, right.labels, right.feed, right.facts)
+    object.__setattr__(graph, "full", full)
+    reason = refusal(photo_googlenet, graph, "savedmodel", tmp_path)
+    pattern = r"savedmodel: heads: 'softmax0[a-z_]*' of an auxiliary head is in the file \(.*\); only the main one may"
+    assert re.fullmatch(pattern, reason), reason
+
+
+def test_an_auxiliary_head_in_onnx_is_refused(photo_googlenet: Run, tmp_path: Path) -> None:
+    full = models.load(photo_googlenet.model_file)
+    logits = full.output["softmax2"] + 0.0 * full.output["softmax0"]
+    graph = replace(serving_graph(photo_googlenet), model=keras.Model(full.input, logits))
+    reason = refusal(photo_googlenet, graph, "onnx", tmp_path)
+    pattern = r"onnx: heads: 'softmax0[a-z_]*' of an auxiliary head is in the file \(.*\); only the main one may"
+    assert re.fullmatch(pattern, reason), reason
+
+
+def test_another_output_is_refused(photo_resnet: Run, tmp_path: Path) -> None:
+    graph = serving_graph(photo_resnet)
+    FORMATS["onnx"].write(graph, tmp_path)
+    wrong = {"image": {**graph.interface["image"], "outputs": {"scores": {"dtype": "float32", "shape": [None, 4]}}}}
+    with pytest.raises(CheckFailed) as error:
+        verify(photo_resnet, tmp_path, ["onnx"], wrong)
+    assert str(error.value) == (
+        "onnx: inputs and outputs: image: image float32[?, ?, ?, 3] -> probabilities float32[?, 4]; "
+        "must be image: image float32[?, ?, ?, 3] -> scores float32[?, 4]"
+    )
+
+
+class BytesAlone(Graph):
+    """Has the right `image` endpoint and a `bytes` endpoint that does not scale its pixels."""
+
+    def bytes_function(self) -> Any:
+        return altered(self, ChannelsSwapped).bytes_function()
+
+
+@pytest.mark.slow
+def test_a_wrong_bytes_endpoint_is_refused(photo_resnet: Run, tmp_path: Path) -> None:
+    right = serving_graph(photo_resnet)
+    graph = BytesAlone(right.model, right.preprocessing, right.labels, right.feed, right.facts)
+    reason = refusal(photo_resnet, graph, "savedmodel", tmp_path)
+    pattern = r"savedmodel: probabilities: differ from Keras' by \S+ on 7 encoded images; at most 0.0001 is allowed"
+    assert re.fullmatch(pattern, reason), reason
+
+
+def test_an_accuracy_that_training_did_not_record_is_refused(photo_resnet: Run, tmp_path: Path) -> None:
+    graph = serving_graph(photo_resnet)
+    FORMATS["onnx"].write(graph, tmp_path)
+    found = verify(photo_resnet, tmp_path, ["onnx"], graph.interface)["onnx"]
+    assert found.images == 8
+    assert found.recorded_accuracy is None
+    assert found.encoded is None
+    assert found.accuracy == found.keras_accuracy
+    assert 0 < found.probabilities < 1e-5
+    assert 0 < found.logits < 1e-4
+    wrong = found.accuracy + 0.25
+    photo_resnet.write_json("metrics.json", {"validation": {"accuracy": wrong}})
+    try:
+        with pytest.raises(CheckFailed) as error:
+            verify(photo_resnet, tmp_path, ["onnx"], graph.interface)
+    finally:
+        (photo_resnet.path / "metrics.json").unlink()
+    assert str(error.value) == (
+        f"onnx: accuracy: {found.accuracy:.4f} of the validation images right; metrics.json says {wrong:.4f}"
+    )
+
+
+@pytest.mark.slow
+def test_a_googlenet_passes_in_both_formats(photo_googlenet: Run, tmp_path: Path) -> None:
+    graph = serving_graph(photo_googlenet)
+    for form in FORMATS.values():
+        form.write(graph, tmp_path)
+    found = verify(photo_googlenet, tmp_path, list(FORMATS), graph.interface)
+    assert list(found) == ["savedmodel", "onnx"]
+    assert found["savedmodel"].encoded is not None
+    assert max(parity.probabilities for parity in found.values()) < 1e-5
+    assert np.isclose(found["onnx"].accuracy, found["savedmodel"].accuracy)
