@@ -1,6 +1,7 @@
 """The Keras model itself as a runner: what every artefact is measured against."""
 
 import numpy as np
+import tensorflow as tf
 
 from kerasnets.artifacts.feed import Feed
 from kerasnets.artifacts.graph import load
@@ -19,14 +20,16 @@ class Reference:
     def __init__(self, run: Run) -> None:
         self.labels = run.labels
         self.preprocessing = Preprocessing.load(run.path)
-        full, self._model = load(run)
-        kept = {layer.name for layer in self._model.layers}
+        full, model = load(run)
+        kept = {layer.name for layer in model.layers}
         self.left_out = frozenset({layer.name for layer in full.layers if layer.weights} - kept)
+        spec = tf.TensorSpec([None, *model.input_shape[1:]], tf.float32)
+        self._logits = tf.function(lambda inputs: model(inputs, training=False), input_signature=[spec])
 
     def logits(self, images: np.ndarray, feed: Feed = RAW) -> np.ndarray:
         """Map raw pixels `[N, H, W, C]` 0..255, or what `feed` makes of them, to the main head's logits `[N, K]`."""
         inputs = feed.finish(images.astype(np.float32), self.preprocessing, np)
-        return np.asarray(self._model.predict_on_batch(inputs), dtype=np.float32)
+        return np.asarray(self._logits(tf.constant(inputs, tf.float32)))
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Map raw pixels `[N, H, W, C]` to probabilities `[N, K]`."""
