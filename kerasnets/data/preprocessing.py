@@ -66,7 +66,7 @@ class Preprocessing:
         size = sizes(images, xp)
         (top, left), steps = self._geometry(size, xp)
         height, width = self.image_size
-        if size == self.image_size and steps == (1.0, 1.0):
+        if isinstance(steps[0], float) and size == self.image_size and steps == (1.0, 1.0):
             return images
         rows = axis_weights(size[0], height, top, steps[0], xp)
         columns = axis_weights(size[1], width, left, steps[1], xp)

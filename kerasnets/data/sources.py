@@ -83,6 +83,11 @@ _SOURCES: dict[str, Callable[[Path], Examples]] = {
 }
 
 
+def read(data: Data) -> Examples:
+    """Return all examples of a source with the splits that it gives them; see `load`."""
+    return digits() if data.source == "digits" else _SOURCES[data.source](_existing(data.path))
+
+
 def load(data: Data, *, seed: int) -> Dataset:
     """Return the data set that a config's `data` section names; files are listed, not decoded.
 
@@ -91,7 +96,7 @@ def load(data: Data, *, seed: int) -> Dataset:
     Raises:
         UserError: The path does not exist, or what is there is not such a source.
     """
-    examples = digits() if data.source == "digits" else _SOURCES[data.source](_existing(data.path))
+    examples = read(data)
     parts = complete(examples, data.validation_split, data.test_split, seed)
     images = examples.images
     return Dataset(
