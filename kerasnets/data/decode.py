@@ -13,6 +13,7 @@ Every image becomes 8-bit RGB first, then loses its colours if one channel is wa
 | one channel wanted       | luma of ITU-R 601: `(19595 R + 38470 G + 7471 B + 32768) >> 16`                   |
 
 What the two cannot be made to agree on is refused by both with the same words (`REFUSALS`), by reading the header.
+What is broken is refused by both; only damaged pixels of a GIF, which has no checksum, may pass TensorFlow.
 The format is that of the first bytes, never that of the file's name. Imports no TensorFlow.
 """
 
@@ -35,7 +36,7 @@ REFUSALS = (
     "",
     "not a JPEG, PNG, GIF, BMP or WebP image",
     f"more than {MAX_PIXELS:,} pixels",
-    "a PNG with a transparent colour that is neither 8-bit nor a palette's",
+    "a PNG with a transparent colour and neither 8 bits nor a palette",
     "a GIF whose first frame does not fill it",
     "a BMP other than uncompressed with 8, 24 or 32 bits",
     "a BMP that is cut short",

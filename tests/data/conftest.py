@@ -1,0 +1,27 @@
+"""What the tests of data share: TensorFlow's decoder, traced once for each number of channels."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerasnets.data import decode
+
+
+@pytest.fixture(scope="session")
+def tensorflow_decode() -> Callable[[bytes, int], np.ndarray]:
+    """Return `decode.tensorflow` as a function of bytes."""
+
+    def traced(channels: int) -> Callable[[bytes], tf.Tensor]:
+        signature = [tf.TensorSpec((), tf.string)]
+        return tf.function(lambda one: decode.tensorflow(one, channels), input_signature=signature, autograph=False)
+
+    decoders = {channels: traced(channels) for channels in (1, 3)}
+    return lambda content, channels: decoders[channels](content).numpy()
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep measured statistics out of the user's cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
