@@ -53,8 +53,8 @@ class Graph:
 
     @property
     def parameters(self) -> dict[str, tf.Variable]:
-        """The variables of the main head's network by their plain names."""
-        return {variable.path: variable.value for variable in self.model.variables}
+        """The weights of the main head's network by their plain names; states of random generators stay behind."""
+        return {variable.path: variable.value for variable in self.model.weights}
 
     @property
     def interface(self) -> dict[str, Any]:
