@@ -64,7 +64,7 @@ def stem(x: Tensor, options: GoogLeNetOptions) -> Tensor:
     x = unit(x, scaled(64, options), kernel, options, name="conv1", strides=strides)
     x = pool(x, name="pool1")
     if options.lrn:
-        x = local_response_norm(x, name="conv1_lrn")
+        x = local_response_norm(x, name="pool1_lrn")
     x = unit(x, scaled(64, options), 1, options, name="conv2_reduce")
     x = unit(x, scaled(192, options), 3, options, name="conv2")
     if options.lrn:

@@ -1,0 +1,109 @@
+"""`kerasnets models`, as users type it."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from kerasnets.errors import UserError
+from kerasnets.models import specs
+from kerasnets.models.command import models
+
+
+def run(*words: str) -> str:
+    result = CliRunner().invoke(models, words, catch_exceptions=False, env={"COLUMNS": "200"})
+    assert result.exit_code == 0
+    return result.stdout
+
+
+def refused(*words: str) -> str:
+    with pytest.raises(UserError) as error:
+        CliRunner().invoke(models, words, catch_exceptions=False)
+    return str(error.value)
+
+
+def test_the_list_as_json() -> None:
+    document = json.loads(run("--json"))
+    assert document["schema"] == 1
+    assert [model["name"] for model in document["models"]] == list(specs.MODELS)
+    by_name = {model["name"]: model for model in document["models"]}
+    assert by_name["googlenet"] == {
+        "name": "googlenet",
+        "family": "googlenet",
+        "input_shape": [224, 224, 3],
+        "classes": 1000,
+        "source": "Szegedy et al. 2014, arXiv:1409.4842, table 1",
+        "note": "auxiliary heads pool to min(4, size) a side; at 14x14 that is the paper's 5x5/3",
+        "parameters": 6998552,
+        "trainable": 6998552,
+        "macs": 1582671872,
+        "activations": 3226088,
+    }
+
+
+def test_the_list_for_people_is_made_without_keras() -> None:
+    code = (
+        "import sys; from kerasnets.models.command import models; models(standalone_mode=False)\n"
+        "assert not {'keras', 'tensorflow'} & set(sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], check=True, timeout=60, capture_output=True, text=True)
+    rows = [line.split() for line in result.stdout.splitlines()]
+    assert ["resnet50", "resnet", "25,557,032", "4.089", "G", "224x224x3"] in [row[:6] for row in rows]
+    assert ["resnet20", "resnet", "269,722", "40.55", "M", "32x32x3"] in [row[:6] for row in rows]
+    assert ["lenet5", "lenet", "61,706", "416.5", "k", "28x28x1"] in [row[:6] for row in rows]
+    assert result.stderr == ""
+
+
+def test_one_model_as_json() -> None:
+    document = json.loads(run("resnet18", "model.shortcut=A", "widths=[8, 8, 16, 16]", "--input-size", "32", "--json"))
+    (model,) = document["models"]
+    assert (model["input_shape"], model["classes"]) == ([32, 32, 3], 1000)
+    options = {option.pop("name"): option for option in model["options"]}
+    assert options["shortcut"]["value"] == "A"
+    assert options["widths"]["value"] == [8, 8, 16, 16]
+    assert options["stride_on"] == {
+        "value": "3x3",
+        "default": "3x3",
+        "allowed": "1x1, 3x3",
+        "meaning": "which convolution strides",
+    }
+    assert (options["stem"]["value"], options["stem"]["default"]) == ("small", "auto")
+    stages = {stage["name"]: stage["output_shape"] for stage in model["stages"]}
+    assert stages["conv5"] == [4, 4, 16]
+    assert model["parameters"] == sum(stage["parameters"] for stage in model["stages"])
+
+
+def test_one_model_for_people() -> None:
+    rows = [
+        line.split() for line in run("googlenet", "width=0.5", "--input-size", "28", "--classes", "10").splitlines()
+    ]
+    assert rows[0] == "googlenet, googlenet (Szegedy et al. 2014, arXiv:1409.4842, table 1)".split()
+    assert rows[1] == "auxiliary heads pool to min(4, size) a side; at 14x14 that is the paper's 5x5/3".split()
+    assert ["width", "0.5", "1.0", "a", "number", "above", "0"] in [row[:7] for row in rows]
+    assert ["lrn", "true", "true", "true,", "false"] in [row[:5] for row in rows]
+    assert ["inception_5b", "2x2x512"] in [row[:2] for row in rows]
+    assert [row[0] for row in rows if row and row[0].startswith("softmax")] == ["softmax0", "softmax1", "softmax2"]
+    assert ["all", "28x28", "px,", "10", "classes"] in [row[:5] for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ("resnt50",),
+            "model.name is 'resnt50', which is no model; `kerasnets models` lists them; did you mean 'resnet50'?",
+        ),
+        (("resnet50", "shortcutt=A"), "model.shortcutt is not an option of resnet50; did you mean 'shortcut'?"),
+        (("resnet50", "shortcut"), "'shortcut' is not of the form key=value"),
+        (("resnet50", "blocks=[1"), "'blocks=[1': the value is no valid YAML"),
+        (("--input-size", "32"), "--input-size and --classes need the name of a model"),
+        (
+            ("googlenet", "--input-size", "15"),
+            "input_shape (15, 15, 3) is too small for googlenet; the smallest is 16x16 pixels",
+        ),
+    ],
+)
+def test_wrong_words(words: tuple[str, ...], message: str) -> None:
+    assert refused(*words) == message
