@@ -1,0 +1,17 @@
+"""A published model of a small network with random weights, on photographs."""
+
+from pathlib import Path
+
+import pytest
+from untrained import photo_resnet, photos
+
+from kerasnets.artifacts.export import export
+from kerasnets.run import Run
+
+__all__ = ["photo_resnet", "photos"]
+
+
+@pytest.fixture(scope="session")
+def version(tmp_path_factory: pytest.TempPathFactory, photo_resnet: Run) -> Path:
+    """The directory of a published version with SavedModel and ONNX."""
+    return export(photo_resnet, to=tmp_path_factory.mktemp("store")).path
