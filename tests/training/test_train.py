@@ -13,8 +13,8 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from small_runs import SMALL
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from kerasnets import config as configs
 from kerasnets.data import sources
