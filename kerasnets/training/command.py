@@ -72,7 +72,7 @@ def _dry_run(config: configs.Config, as_json: bool) -> None:
         "parameters": f"{found.parameters:,}",
         "MACs": f"{found.macs / 1e6:,.1f} M an image",
         "steps": f"{steps:,} an epoch, {steps * found.epochs:,} in {found.epochs} epochs",
-        "memory": f"about {found.memory_bytes / 2**20:,.0f} MiB, besides TensorFlow's own 0.6 GiB",
+        "memory": ", ".join(f"{size / 2**30:.1f} GiB ({where})" for where, size in found.memory_bytes.items()),
         "time": f"about {_duration(found.seconds)} ({found.seconds_per_step * 1000:.0f} ms a step, measured here)",
     }
     for name, words in rows.items():

@@ -1,11 +1,13 @@
 """`train --dry-run`: all that a run does before its first epoch, and a few real steps, timed and thrown away."""
 
 import itertools
+import resource
 import statistics
+import sys
 import time
 from dataclasses import asdict, dataclass
 
-import numpy as np
+import tensorflow as tf
 
 from kerasnets.config import Config
 from kerasnets.data import sources
@@ -16,12 +18,11 @@ from kerasnets.training.job import Job, prepare, resolve
 from kerasnets.training.unreadable import naming_bad_files, refusal, unreadable
 
 _STEPS = 5
-_FLOAT = 4  # bytes
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run would be: counts of images and steps, parameters, bytes of memory, seconds."""
+    """What a run would be: counts of images and steps, parameters, peak memory and seconds as measured."""
 
     images: dict[str, int]
     unreadable: int
@@ -31,7 +32,7 @@ class Plan:
     macs: int
     steps_per_epoch: int
     epochs: int
-    memory_bytes: int
+    memory_bytes: dict[str, int]
     seconds_per_step: float
     seconds: float
 
@@ -63,11 +64,11 @@ def plan(config: Config) -> Plan:
         unreadable=len(problems),
         classes=len(dataset.class_names),
         input_shape=tuple(job.fast.plain.input_shape[1:]),
-        parameters=cost.parameters,
+        parameters=cost.trainable,
         macs=cost.macs,
         steps_per_epoch=job.steps_per_epoch,
         epochs=config.training.epochs,
-        memory_bytes=_memory(job, cost.activations),
+        memory_bytes=_peak_memory(),
         seconds_per_step=seconds_per_step,
         seconds=seconds_per_step * steps,
     )
@@ -83,12 +84,10 @@ def _seconds_per_step(job: Job) -> float:
     return statistics.median(seconds[1:] or seconds)
 
 
-def _memory(job: Job, activations: int) -> int:
-    """Return the bytes that a step holds: weights, gradients, optimizer state, and a batch's activations.
-
-    Every layer's output is kept for the backward pass; about as much again is in flight while gradients are computed.
-    """
-    weights = sum(int(np.prod(variable.shape)) for variable in job.fast.net.variables)
-    state = sum(int(np.prod(variable.shape)) for variable in job.trainer.optimizer.variables)
-    width = _FLOAT if job.config.training.precision == "float32" else _FLOAT // 2
-    return (2 * weights + state) * _FLOAT + 2 * activations * width * job.config.training.batch_size
+def _peak_memory() -> dict[str, int]:
+    """Return the peak bytes of this process, and of each GPU that it used, so far."""
+    unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes
+    found = {"process": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
+    for gpu in tf.config.list_logical_devices("GPU"):
+        found[gpu.name] = tf.config.experimental.get_memory_info(gpu.name)["peak"]
+    return found
