@@ -29,7 +29,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         results = [train(seed, Path(folder) / str(seed)) for seed in range(SEEDS)]
     environment = describe()
-    print(f"{datetime.date.today()}, {environment['cpu']['model']}, {environment['cores']} cores, {platform.platform()}")
+    print(
+        f"{datetime.date.today()}, {environment['cpu']['model']}, {environment['cores']} cores, {platform.platform()}"
+    )
     print("\n| seed | validation accuracy | seconds |\n|---|---|---|")
     for seed, result in enumerate(results):
         print(f"| {seed} | {result['accuracy']:.2%} | {result['seconds']:.0f} |")
