@@ -14,10 +14,11 @@ from kerasnets import models
 from kerasnets.models import complexity
 
 GOLDENS = json.loads(Path(__file__).with_name("goldens.json").read_text(encoding="utf-8"))["goldens"]
+DEEP = ("101", "152", "110", "1202")  # half a second each, or eight
 
 
 def parameter(name: str, value: Any, label: str) -> Any:
-    return pytest.param(value, id=label, marks=pytest.mark.slow if "1202" in name else ())
+    return pytest.param(value, id=label, marks=pytest.mark.slow if any(deep in name for deep in DEEP) else ())
 
 
 def label(golden: dict[str, Any]) -> str:

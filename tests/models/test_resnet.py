@@ -11,6 +11,7 @@ from kerasnets import models
 from kerasnets.models import complexity
 
 Outlined = Callable[..., Any]
+DEEP = {name: pytest.param(name, 4, marks=pytest.mark.slow) for name in ("101", "152")}
 CIFAR = {"conv1": (32, 32, 16), "conv2": (32, 32, 16), "conv3": (16, 16, 32), "conv4": (8, 8, 64), "avg_pool": (64,)}
 
 
@@ -26,7 +27,7 @@ def imagenet(expansion: int, size: int = 7, stem: tuple[int, ...] = (32, 16)) ->
     return {"conv1": (size * stem[0],) * 2 + (64,), **pool, **stages, "avg_pool": (512 * expansion,)}
 
 
-@pytest.mark.parametrize(("name", "expansion"), [("18", 1), ("34", 1), ("50", 4), ("101", 4), ("152", 4)])
+@pytest.mark.parametrize(("name", "expansion"), [("18", 1), ("34", 1), ("50", 4), DEEP["101"], DEEP["152"]])
 @pytest.mark.parametrize("kind", ["resnet", "plain"])
 def test_imagenet_stages(kind: str, name: str, expansion: int, outlined: Outlined) -> None:
     expected = imagenet(expansion, stem=(16, 8))
@@ -34,7 +35,7 @@ def test_imagenet_stages(kind: str, name: str, expansion: int, outlined: Outline
     assert shapes(outlined(kind + name)) == {**expected, "softmax": (1000,)}
 
 
-@pytest.mark.parametrize("name", ["resnet50v2", "resnet101v2", "resnet152v2"])
+@pytest.mark.parametrize("name", ["resnet50v2", pytest.param("resnet152v2", marks=pytest.mark.slow)])
 def test_pre_activation_stages(name: str, outlined: Outlined) -> None:
     expected = imagenet(4, stem=(16, 8))
     pooled = expected.pop("avg_pool")
@@ -60,7 +61,7 @@ def test_cifar_stages(name: str, outlined: Outlined) -> None:
     assert shapes(outlined(name)) == CIFAR | {"softmax": (10,)}
 
 
-@pytest.mark.parametrize(("name", "layers"), [("resnet20", 20), ("plain44", 44), ("resnet34", 34), ("plain152", 152)])
+@pytest.mark.parametrize(("name", "layers"), [("resnet20", 20), ("plain44", 44), ("resnet34", 34), ("plain50", 50)])
 def test_the_name_counts_the_weighted_layers(name: str, layers: int, outlined: Outlined) -> None:
     kernels = [layer for layer in outlined(name).layers if hasattr(layer, "kernel") and "_0_" not in layer.name]
     assert len(kernels) == layers
