@@ -71,8 +71,8 @@ class _Resize:
         numbers = Draws(self.seed, _WINDOW_STREAM, 4)(epoch, first, tf.shape(pixels)[0])
         size = sizes(pixels, tf)
         top, left, tall, wide = (tf.reshape(x, (-1, 1, 1)) for x in windows(numbers, size, self.window))
-        rows = axis_weights(size[0], height, top, tall / height, tf)
-        columns = axis_weights(size[1], width, left, wide / width, tf)
+        rows = axis_weights(size[0], height, tall, float(height), tf, top + tall / 2)
+        columns = axis_weights(size[1], width, wide, float(width), tf, left + wide / 2)
         return tf.ensure_shape(resample(pixels, rows, columns, tf), [None, height, width, None])
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from kerasnets.config import Data
 from kerasnets.data import statistics
-from kerasnets.data.resample import Array, as_float, axis_weights, resample, sizes
+from kerasnets.data.resample import Array, as_float, axis_weights, resample, sizes, steps_from_middle
 from kerasnets.data.sources import Dataset
 from kerasnets.errors import UserError
 
@@ -64,14 +64,13 @@ class Preprocessing:
         Images that have the right size already are returned as they are.
         """
         size = sizes(images, xp)
-        (top, left), steps = self._geometry(size, xp)
-        height, width = self.image_size
-        if isinstance(steps[0], float) and size == self.image_size and steps == (1.0, 1.0):
+        if tuple(images.shape[1:3]) == self.image_size and (self.resize != "crop" or self.crop_ratio == 1):
             return images
-        rows = axis_weights(size[0], height, top, steps[0], xp)
-        columns = axis_weights(size[1], width, left, steps[1], xp)
+        (height, width), steps = self.image_size, self._steps(size, xp)
+        rows = axis_weights(size[0], height, *steps[0], xp)
+        columns = axis_weights(size[1], width, *steps[1], xp)
         pixels = resample(images, rows, columns, xp)
-        return self._letterboxed(pixels, size, (top, left), steps[0], xp) if self.resize == "pad" else pixels
+        return self._letterboxed(pixels, size, steps[0], xp) if self.resize == "pad" else pixels
 
     def normalize(self, pixels: Array) -> Array:
         """Return `(pixels - mean) / std` of raw pixels at the model's size."""
@@ -81,26 +80,31 @@ class Preprocessing:
     def _mean(self) -> np.ndarray:
         return np.asarray(self.mean if self.mean_image is None else self.mean_image, np.float32)
 
-    def _geometry(self, size: tuple[Any, Any], xp: ModuleType) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
-        """Return, in input pixels, where the output begins (top, left) and its steps (down, right)."""
-        height, width = (as_float(side, xp) for side in size)
-        down, right = height / self.image_size[0], width / self.image_size[1]
+    def _steps(self, size: tuple[Any, Any], xp: ModuleType) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+        """Return the input pixels per output pixel, down and right, each as (numerator, denominator)."""
+        (height, width), (rows, columns) = (
+            (as_float(side, xp) for side in size),
+            (as_float(side, xp) for side in self.image_size),
+        )
+        down, right = (height, rows), (width, columns)
         if self.resize == "squash":
-            return (0.0, 0.0), (down, right)
-        smaller, larger = (min, max) if isinstance(down, float) else (xp.minimum, xp.maximum)
-        step = smaller(down, right) * self.crop_ratio if self.resize == "crop" else larger(down, right)
-        start = ((height - step * self.image_size[0]) / 2, (width - step * self.image_size[1]) / 2)
-        return start, (step, step)
+            return down, right
+        tall = height * columns > width * rows  # taller, for its width, than the model's input
+        if xp is np:
+            shorter, longer = (right, down) if tall else (down, right)
+        else:
+            shorter = (xp.where(tall, width, height), xp.where(tall, columns, rows))
+            longer = (xp.where(tall, height, width), xp.where(tall, rows, columns))
+        step = (shorter[0] * self.crop_ratio, shorter[1]) if self.resize == "crop" else longer
+        return step, step
 
-    def _letterboxed(
-        self, pixels: Array, size: tuple[Any, Any], start: tuple[Any, Any], step: Any, xp: ModuleType
-    ) -> Array:
+    def _letterboxed(self, pixels: Array, size: tuple[Any, Any], step: tuple[Any, Any], xp: ModuleType) -> Array:
         """Return the pixels with the mean colour wherever an output pixel's centre is outside the image."""
-        inside = []
-        for length, out, begin in zip(size, self.image_size, start, strict=True):
-            centres = begin + (np.arange(out, dtype=np.float32) + np.float32(0.5)) * step
-            inside.append(xp.logical_and(centres >= 0, centres <= as_float(length, xp)))
-        mask = xp.logical_and(xp.reshape(inside[0], (-1, 1, 1)), xp.reshape(inside[1], (1, -1, 1)))
+        down, right = (
+            xp.abs(steps_from_middle(out) * step[0]) <= as_float(length, xp) * step[1]
+            for length, out in zip(size, self.image_size, strict=True)
+        )
+        mask = xp.logical_and(xp.reshape(down, (-1, 1, 1)), xp.reshape(right, (1, -1, 1)))
         return xp.where(mask, pixels, self._mean)
 
     def describe(self) -> str:

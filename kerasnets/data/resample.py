@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+_LEAST_TOTAL = 1e-6  # of an output pixel outside the image: no division by 0
+
 Array = Any  # numpy.ndarray or tf.Tensor, according to `xp`
 
 
@@ -24,32 +26,36 @@ def sizes(images: Array, xp: ModuleType) -> tuple[Any, Any]:
 
 
 def as_float(value: Any, xp: ModuleType) -> Any:
-    """Return a size as float32: a Python float if it is a number, else a tensor."""
-    return float(value) if isinstance(value, int) else xp.cast(value, xp.float32)
+    """Return a size as a float32 number."""
+    return np.float32(value) if xp is np else xp.cast(value, xp.float32)
 
 
-def axis_weights(size: Any, out: int, start: Any, step: Any, xp: ModuleType) -> Array:
-    """Return the weights `[..., out, size]` of one axis; each row sums to 1.
+def axis_weights(size: Any, out: int, span: Any, count: Any, xp: ModuleType, middle: Any = None) -> Array:
+    """Return the weights `[..., out, size]` of one axis; each row sums to 1, or is 0 outside the image.
+
+    The output's pixels are `span / count` input pixels apart, around `middle`. Distances are kept as differences of
+    whole numbers as long as these are whole: divided early, float32 would lose a ten-thousandth of a pixel.
 
     Args:
         size: Pixels of the input along the axis.
         out: Pixels of the output.
-        start: Where, in input pixels, the first output pixel begins; a scalar or `[N, 1, 1]`.
-        step: Input pixels per output pixel; a scalar or `[N, 1, 1]`.
+        span: Numerator of the step, in input pixels; a scalar or `[N, 1, 1]`.
+        count: Its denominator.
         xp: numpy or tensorflow.
+        middle: Where the output's middle is, in input pixels; a scalar or `[N, 1, 1]`. Default: the image's.
     """
-    outputs = np.arange(out, dtype=np.float32)[:, None] + np.float32(0.5)
-    if xp is np:
-        inputs = np.arange(size, dtype=np.float32) + np.float32(0.5)
-        start, step = np.float32(start), np.float32(step)
-    else:
-        inputs = xp.cast(xp.range(size), xp.float32) + 0.5
-    # An output pixel outside the image (a letterbox) takes the border's colour; the caller masks it.
-    last = as_float(size, xp) - 0.5
-    centres = xp.maximum(xp.minimum(start + outputs * step, last), 0.5)
-    weights = xp.maximum(1.0 - xp.abs(inputs - centres) / xp.maximum(step, 1.0), 0.0)
+    inputs = xp.arange(size, dtype=xp.float32) if xp is np else xp.cast(xp.range(size), xp.float32)
+    twice_middle = as_float(size, xp) if middle is None else 2.0 * middle
+    span, count = as_float(span, xp), as_float(count, xp)
+    distances = (2.0 * inputs + 1.0 - twice_middle) * count - steps_from_middle(out) * span  # in 1 / (2 count) pixels
+    weights = xp.maximum(1.0 - xp.abs(distances) / (2.0 * xp.maximum(span, count)), 0.0)
     total = weights.sum(-1, keepdims=True) if xp is np else xp.reduce_sum(weights, axis=-1, keepdims=True)
-    return weights / total
+    return weights / xp.maximum(total, _LEAST_TOTAL)
+
+
+def steps_from_middle(out: int) -> np.ndarray:
+    """Return how far each output pixel's centre is from the middle, in half steps: float32 `[out, 1]`."""
+    return (2.0 * np.arange(out, dtype=np.float32) + 1.0 - out)[:, None]
 
 
 def resample(images: Array, rows: Array, columns: Array, xp: ModuleType) -> Array:

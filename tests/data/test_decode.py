@@ -64,6 +64,7 @@ def test_orientation(orientation: int, kind: str, big_endian: bool, tensorflow_d
     np.testing.assert_array_equal(tensorflow_decode(content, 3), expected)
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning")  # Pillow's, while it looks for the resolution
 @pytest.mark.parametrize(
     "broken",
     [exif(0), exif(9), exif(6)[:10], exif(6)[:24], b"Exif\0\0XX*\0" + exif(6)[10:], exif(6)[:10] + b"\xff" * 30],
