@@ -1,10 +1,18 @@
 """What differences of probabilities and logits mean."""
 
+import json
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
-from kerasnets.artifacts.compare import logits_difference, margins
+from kerasnets import config as configs
+from kerasnets.artifacts.compare import Comparison, logits_difference, margins
+from kerasnets.artifacts.feed import Feed
+from kerasnets.artifacts.formats import FORMATS
 from kerasnets.artifacts.reference import softmax
+from kerasnets.errors import CheckFailed
 
 LOGITS = np.array([[1.0, 3.0, -2.0], [10.0, -4.0, 8.0]], np.float32)
 
@@ -36,3 +44,107 @@ def test_probabilities_that_underflow_say_nothing() -> None:
 def test_margins() -> None:
     found = margins(np.array([[0.2, 0.7, 0.1], [0.4, 0.2, 0.4]], np.float32))
     np.testing.assert_allclose(found, [0.5, 0.0], atol=1e-7)
+
+
+class Answers:
+    """Stands for both an artefact and the Keras model: gives fixed arrays, whatever the images."""
+
+    preprocessing = None
+    labels = ("a", "b", "c")
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array = array
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        return self.array
+
+    def logits(self, images: np.ndarray, feed: Feed) -> np.ndarray:
+        return self.array
+
+
+IMAGES = np.zeros((2, 4, 4, 3), np.float32)
+
+
+def comparison(probabilities: np.ndarray, logits: np.ndarray = LOGITS) -> Comparison:
+    return Comparison(FORMATS["onnx"], Answers(probabilities), Answers(logits), Feed())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "message"),
+    [
+        (softmax(LOGITS)[:1], "onnx: shape: float32[1, 3] came out for x; must be float32[2, 3]"),
+        (softmax(LOGITS).astype(np.float64), "onnx: shape: float64[2, 3] came out for x; must be float32[2, 3]"),
+        (
+            softmax(LOGITS) * np.float32(np.nan),
+            "onnx: probabilities: differ from Keras' by nan on x; at most 0.0001 is allowed",
+        ),
+        (
+            softmax(LOGITS) + np.float32(2e-4),
+            "onnx: probabilities: differ from Keras' by 0.0002 on x; at most 0.0001 is allowed",
+        ),
+        (
+            softmax(LOGITS) + np.array([0, 0, 9e-5], np.float32),
+            "onnx: logits: differ from Keras' by 0.00505 on x; at most 0.001 of the largest is allowed",
+        ),
+    ],
+)
+def test_what_is_refused(probabilities: np.ndarray, message: str) -> None:
+    with pytest.raises(CheckFailed) as error:
+        comparison(probabilities).compare(IMAGES, "x")
+    assert str(error.value) == message
+
+
+def test_top_1_may_differ_only_where_two_classes_are_as_good_as_equal() -> None:
+    logits = np.array([[1.0, 1.0001, -2.0], [2.0, 0.0, 1.0]], np.float32)
+    swapped = softmax(logits)[:, [1, 0, 2]]
+    swapped[1] = softmax(logits)[1]
+    found = comparison(swapped, logits)
+    found.add(IMAGES, np.array([1, 0]))
+    figures = found.finish(FakeRun(None))  # type: ignore[arg-type]
+    assert (figures.accuracy, figures.keras_accuracy, figures.close_calls) == (0.5, 1.0, 1)
+
+
+class FakeRun:
+    """A run with an accuracy on record, trained in a given precision."""
+
+    def __init__(self, folder: Path | None, precision: str = "float32") -> None:
+        self.path = folder or Path("/nonexistent")
+        self.config = configs.check(
+            {
+                "name": "t",
+                "model": {"name": "resnet20"},
+                "data": {"source": "digits"},
+                "training": {"precision": precision},
+            },
+            "test",
+        )
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.path / name).read_text())
+        return found
+
+
+@pytest.mark.parametrize(
+    ("precision", "lead", "recorded", "passes"),
+    [
+        ("float32", 3.0, 1.0, True),
+        ("float32", 3.0, 0.5, False),
+        ("float32", 0.1, 0.5, False),
+        ("bfloat16", 3.0, 0.5, False),
+        ("bfloat16", 0.1, 0.5, True),
+    ],
+)
+def test_the_recorded_accuracy_may_differ_only_for_what_16_bits_decide_otherwise(
+    tmp_path: Path, precision: str, lead: float, recorded: float, passes: bool
+) -> None:
+    (tmp_path / "metrics.json").write_text(json.dumps({"validation": {"accuracy": recorded}}))
+    logits = np.array([[lead, 0.0, -2.0], [0.0, -2.0, 3.0]], np.float32)
+    found = comparison(softmax(logits), logits)
+    found.add(IMAGES, np.array([0, 2]))
+    run = FakeRun(tmp_path, precision)
+    if passes:
+        assert found.finish(run).recorded_accuracy == recorded  # type: ignore[arg-type]
+    else:
+        with pytest.raises(CheckFailed) as error:
+            found.finish(run)  # type: ignore[arg-type]
+        assert str(error.value) == ("onnx: accuracy: 1.0000 of the validation images right; metrics.json says 0.5000")

@@ -13,5 +13,11 @@ __all__ = ["photo_resnet", "photos"]
 
 @pytest.fixture(scope="session")
 def version(tmp_path_factory: pytest.TempPathFactory, photo_resnet: Run) -> Path:
-    """The directory of a published version with SavedModel and ONNX."""
-    return export(photo_resnet, to=tmp_path_factory.mktemp("store")).path
+    """The directory of a published version, ONNX alone."""
+    return export(photo_resnet, to=tmp_path_factory.mktemp("store"), formats=["onnx"]).path
+
+
+@pytest.fixture(scope="session")
+def both(tmp_path_factory: pytest.TempPathFactory, photo_resnet: Run) -> Path:
+    """The directory of a published version, SavedModel and ONNX."""
+    return export(photo_resnet, to=tmp_path_factory.mktemp("both")).path

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from kerasnets.artifacts.batches import raw_batches
+from kerasnets.artifacts.export import export
 from kerasnets.errors import UserError
 from kerasnets.inference.labelled import folder
 from kerasnets.inference.predict import Failure, Prediction, Predictor, find
@@ -49,12 +50,12 @@ def test_find(three: Path) -> None:
     assert list(find(["-", "x"], ["one\n", "\n", "two\r\n"])) == ["one", "two", "x"]
 
 
-def test_answers_are_those_of_the_model_in_order(version: Path, photos: Path) -> None:
+def test_answers_are_those_of_the_model_in_order(version: Path, photo_resnet: Run, photos: Path) -> None:
     split = folder(photos, ("astronaut", "chelsea", "coffee", "rocket"), "validation")
     assert split.paths is not None
     found = list(Predictor(version)([str(path) for path in split.paths], top=4, batch_size=8))
     assert [item.path for item in found] == [str(path) for path in split.paths]
-    subject = open_subject(version, "savedmodel")
+    subject = open_subject(photo_resnet.path)
     expected = np.concatenate([subject(images) for images, _ in raw_batches(split, 3, 8, frozenset())])
     for item, row in zip(found, expected, strict=True):
         assert isinstance(item, Prediction)
@@ -148,16 +149,12 @@ def test_a_run_is_not_a_model(photo_resnet: Run) -> None:
     assert str(error.value) == f"{run} is a run, not an exported model; `kerasnets export {run}` makes one of it"
 
 
-def test_a_version_without_onnx(version: Path, tmp_path: Path) -> None:
-    copy = shutil.copytree(version, tmp_path / "1")
-    (copy / "model.onnx").unlink()
-    document = json.loads((copy / "manifest.json").read_text())
-    document["formats"] = ["savedmodel"]
-    del document["files"]["model.onnx"]
-    (copy / "manifest.json").write_text(json.dumps(document))
+@pytest.mark.slow
+def test_a_version_without_onnx(photo_resnet: Run, tmp_path: Path) -> None:
+    path = export(photo_resnet, to=tmp_path, formats=["savedmodel"]).path
     with pytest.raises(UserError) as error:
-        Predictor(copy)
-    message = f"{copy} holds savedmodel, not onnx; export the run again with --formats onnx,savedmodel"
+        Predictor(path)
+    message = f"{path} holds savedmodel, not onnx; export the run again with --formats onnx,savedmodel"
     assert str(error.value) == message
 
 
