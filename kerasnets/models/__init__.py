@@ -65,7 +65,7 @@ def main(model: "keras.Model") -> "keras.Model":
 
 
 def load(path: Path) -> "keras.Model":
-    """Load a `model.keras` of any depth, uncompiled. Plain `load_model` fails beyond some 900 layers in a row."""
+    """Load a `model.keras` of any depth, uncompiled. Plain `load_model` fails on ResNet-1202 (4,212 layers)."""
     import keras
 
     with zipfile.ZipFile(path) as archive:
