@@ -7,7 +7,7 @@ import click
 import yaml
 from rich.table import Table
 
-from kerasnets.console import emit_json, out
+from kerasnets.console import emit_json, import_tensorflow, out
 from kerasnets.errors import UserError
 from kerasnets.models import complexity, specs
 from kerasnets.models.values import show
@@ -71,6 +71,7 @@ def _list(as_json: bool) -> None:
 def _show(name: str, overrides: dict[str, object], size: int | None, classes: int | None, as_json: bool) -> None:
     row = specs.row(name)
     shape = (size, size, row.input_shape[2]) if size else row.input_shape
+    import_tensorflow()
     model = complexity.outline(name, shape, classes, **overrides)
     options = _options(row.options, specs.resolve(specs.options(name, overrides), shape))
     row = dataclasses.replace(row, input_shape=shape, classes=classes or row.classes)
