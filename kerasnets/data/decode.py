@@ -102,7 +102,7 @@ def tensorflow(encoded: Any, channels: int) -> Any:
     """
     from kerasnets.data import decode_graph
 
-    return decode_graph.decode(encoded, channels)
+    return decode_graph.decoder(channels)(encoded)
 
 
 def with_channels(pixels: np.ndarray, channels: int) -> np.ndarray:

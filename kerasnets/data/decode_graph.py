@@ -3,6 +3,8 @@
 Only operations that a SavedModel may hold: numbers are read with string operations, headers walked in while loops.
 """
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -15,7 +17,13 @@ _Header = tuple[Tensor, Tensor, Tensor]  # as rules.Header: int64, int64, bool
 _STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM")
 
 
-@tf.autograph.experimental.do_not_convert
+@functools.cache
+def decoder(channels: int) -> Callable[[Tensor], Tensor]:
+    """Return `decode` for so many channels as a function that is traced once in a process: it takes a second."""
+    signature = [tf.TensorSpec((), tf.string)]
+    return tf.function(lambda encoded: decode(encoded, channels), input_signature=signature, autograph=False)
+
+
 def decode(encoded: Tensor, channels: int) -> Tensor:
     """Return uint8 `[h, w, channels]` of a scalar string; see `decode.tensorflow`."""
     kind = _kind(encoded)

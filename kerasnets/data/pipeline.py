@@ -14,7 +14,7 @@ import tensorflow as tf
 from kerasnets.config.sections import Augment, RandomResizedCrop
 from kerasnets.data import decode, decode_graph
 from kerasnets.data.augment import Augmenter
-from kerasnets.data.draws import Draws
+from kerasnets.data.draws import Draws, shuffled
 from kerasnets.data.geometry import windows
 from kerasnets.data.preprocessing import Preprocessing
 from kerasnets.data.raw import kept
@@ -27,7 +27,6 @@ Tensor = Any
 _SHUFFLE_STREAM, _WINDOW_STREAM = 2, 3
 _FOREVER = np.iinfo(np.int64).max
 _PREFETCH = 2  # batches that wait for the model
-_MASK = (1 << 63) - 1
 
 
 def steps_per_epoch(examples: int, batch_size: int) -> int:
@@ -41,16 +40,15 @@ class _Order:
 
     indices: np.ndarray
     seed: int
-    shuffled: bool
+    random: bool
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def __call__(self, epoch: Tensor, positions: Tensor) -> Tensor:
-        """Return indices into the split for int64 positions: a permutation in O(1) memory where shuffled."""
-        if self.shuffled and len(self) > 1:
-            seed = tf.stack([tf.constant((self.seed << 8 | _SHUFFLE_STREAM) & _MASK, tf.int64), epoch])
-            positions = tf.random.experimental.index_shuffle(positions, seed, len(self) - 1)
+        """Return indices into the split for int64 positions: a permutation in O(1) memory where random."""
+        if self.random:
+            positions = shuffled(positions, epoch, len(self), self.seed, _SHUFFLE_STREAM)
         return tf.gather(self.indices, positions)
 
 

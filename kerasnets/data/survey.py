@@ -65,9 +65,9 @@ class Facts:
             + ("; all grey" if self.channels == 1 else ""),
         ]
         if self.unreadable:
-            lines.append(f"{self.unreadable} of the files looked at cannot be read; see data.skip_corrupt")
+            lines.append(f"files that cannot be read, of those looked at: {self.unreadable}; see data.skip_corrupt")
         if self.ignored:
-            lines.append(f"{self.ignored} files are not images by name and are ignored")
+            lines.append(f"files that are not images by name, and ignored: {self.ignored}")
         return lines
 
 

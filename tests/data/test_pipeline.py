@@ -1,0 +1,192 @@
+"""Batches: which examples, in which order, how augmented, as functions of seed, epoch and position."""
+
+import itertools
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from kerasnets.config import Augment
+from kerasnets.data import pipeline
+from kerasnets.data.preprocessing import Preprocessing
+from kerasnets.data.raw import raw_batches
+from kerasnets.data.sources import Split
+from kerasnets.errors import UserError
+
+CLASSES = 10
+COUNT = 22
+PLAIN = Preprocessing((12, 10), 3, "squash", 1.0, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+EVERYTHING = Augment(
+    pad_crop=2,
+    flip=True,
+    random_resized_crop={},
+    color_jitter={"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1},
+    rand_augment={},
+    random_erasing=0.5,
+)
+
+Batch = tuple[np.ndarray, np.ndarray]
+
+
+@pytest.fixture(scope="module")
+def memory() -> Split:
+    """Images whose first pixel is their index; each of its own texture."""
+    images = np.random.default_rng(0).integers(0, 256, (COUNT, 12, 10, 3), np.uint8)
+    images[:, 0, 0] = np.arange(COUNT)[:, None]
+    labels = (np.arange(COUNT) % CLASSES).astype(np.int32)
+    return Split(labels, images, None, tuple(map(str, range(COUNT))))
+
+
+@pytest.fixture(scope="module")
+def files(memory: Split, tmp_path_factory: pytest.TempPathFactory) -> Split:
+    """The same images as PNG files."""
+    root = tmp_path_factory.mktemp("files")
+    assert memory.images is not None
+    for name, image in zip(memory.ids, memory.images, strict=True):
+        Image.fromarray(image).save(root / f"{name}.png")
+    return Split(memory.labels, None, tuple(root / f"{name}.png" for name in memory.ids), memory.ids)
+
+
+TRAINING: dict[str, Any] = {"classes": CLASSES, "batch_size": 8, "seed": 3, "training": True, "workers": 2}
+
+
+def batches(split: Split, steps: int | None = None, **keys: Any) -> list[Batch]:
+    keys = TRAINING | {"training": steps is not None} | keys
+    definition = keys.pop("preprocessing", PLAIN)
+    found = pipeline.batches(split, definition, **keys)
+    return [(x.numpy(), y.numpy()) for x, y in (found if steps is None else itertools.islice(found, steps))]
+
+
+def order(found: list[Batch]) -> list[int]:
+    return np.concatenate([x[:, 0, 0, 0] for x, _ in found]).astype(int).tolist()
+
+
+@pytest.fixture(params=["memory", "files"])
+def split(request: pytest.FixtureRequest) -> Split:
+    found: Split = request.getfixturevalue(request.param)
+    return found
+
+
+def test_one_pass_in_order(split: Split) -> None:
+    found = batches(split)
+    assert [x.shape for x, _ in found] == [(8, 12, 10, 3), (8, 12, 10, 3), (6, 12, 10, 3)]
+    assert order(found) == list(range(COUNT))
+    np.testing.assert_array_equal(np.concatenate([y for _, y in found]), np.eye(CLASSES)[split.labels])
+
+
+def test_each_epoch_is_another_permutation_with_a_smaller_last_batch(split: Split) -> None:
+    found = batches(split, 9)
+    assert [len(x) for x, _ in found] == [8, 8, 6] * 3
+    epochs = [order(found[i : i + 3]) for i in (0, 3, 6)]
+    assert all(sorted(epoch) == list(range(COUNT)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 3
+    labels = np.concatenate([y for _, y in found]).argmax(axis=1)
+    np.testing.assert_array_equal(labels, split.labels[order(found)])
+
+
+def test_the_order_is_a_function_of_the_seed_alone(memory: Split) -> None:
+    first = order(batches(memory, 6))
+    assert first == order(batches(memory, 6))
+    assert first != order(batches(memory, 6, seed=4))
+    assert first == order(batches(memory, 12, batch_size=4, workers=1))
+
+
+def test_files_and_memory_are_the_same_batches(memory: Split, files: Split) -> None:
+    found = batches(memory, 4, augment=EVERYTHING), batches(files, 4, augment=EVERYTHING)
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one[0], other[0], atol=1e-3)
+        np.testing.assert_array_equal(one[1], other[1])
+
+
+def test_start_step_is_as_if_passed_over(split: Split) -> None:
+    augment = EVERYTHING.model_copy(update={"rand_augment": None, "mixup": 0.4, "cutmix": 1.0})
+    whole, late = batches(split, 7, augment=augment), batches(split, 3, augment=augment, start_step=4)
+    for one, other in zip(whole[4:], late, strict=True):
+        np.testing.assert_array_equal(one[0], other[0])
+        np.testing.assert_array_equal(one[1], other[1])
+
+
+def test_augmentation_does_not_depend_on_the_batch(memory: Split) -> None:
+    large = np.concatenate([x for x, _ in batches(memory, 3, augment=EVERYTHING)])
+    small = np.concatenate([x for x, _ in batches(memory, 6, augment=EVERYTHING, batch_size=4, workers=1)])
+    np.testing.assert_allclose(large, small, atol=1e-3)
+
+
+def test_augmentation_differs_between_examples_epochs_and_seeds() -> None:
+    brighter = Augment(color_jitter={"brightness": 0.5})
+    images = np.full((4, 12, 10, 3), 100, np.uint8)
+    same = Split(np.zeros(4, np.int32), images, None, tuple("abcd"))
+    levels = {
+        level
+        for seed in (1, 2)
+        for x, _ in batches(same, 3, augment=brighter, batch_size=4, seed=seed)
+        for level in x[:, 0, 0, 0].tolist()
+    }
+    assert len(levels) == 24
+
+
+def test_validation_is_never_augmented(memory: Split) -> None:
+    assert order(batches(memory, augment=EVERYTHING)) == list(range(COUNT))
+
+
+def test_skipped_examples_are_left_out_before_decoding(files: Split, tmp_path: Path) -> None:
+    assert files.paths is not None
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"hello")
+    split = Split(files.labels, None, (broken, *files.paths[1:]), files.ids)
+    skip = frozenset({0, 5})
+    assert sorted(order(batches(split, 3, skip=skip))) == sorted(set(range(COUNT)) - skip)
+    assert order(batches(split, skip=skip)) == sorted(set(range(COUNT)) - skip)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="not a JPEG, PNG, GIF, BMP or WebP image"):
+        batches(split)
+
+
+def test_nothing_left(memory: Split) -> None:
+    with pytest.raises(UserError, match="^a split of the data has no readable images$"):
+        batches(memory, skip=frozenset(range(COUNT)))
+
+
+def test_cache_holds_the_same_batches_without_the_files(files: Split, tmp_path: Path) -> None:
+    assert files.paths is not None
+    augment = Augment(flip=True, pad_crop=2)
+    crop = Preprocessing((6, 6), 1, "crop", 0.8, (100.0,), (50.0,))
+    plain = batches(files, 5, preprocessing=crop, augment=augment)
+    copies = tuple(Path(shutil.copy(path, tmp_path)) for path in files.paths)
+    cached = pipeline.batches(
+        Split(files.labels, None, copies, files.ids), crop, augment=augment, cache="memory", **TRAINING
+    )
+    for path in copies:
+        path.unlink()
+    for one, other in zip(plain, cached, strict=False):
+        np.testing.assert_array_equal(one[0], other[0])
+    with pytest.raises(UserError, match="data.cache: 'memory' keeps resized images, which random_resized_crop cannot"):
+        batches(files, 1, cache="memory", augment=Augment(random_resized_crop={}))
+
+
+def test_pixels_are_those_of_evaluation(files: Split) -> None:
+    """What the model sees through tf.data is what NumPy and Pillow make of the same files."""
+    definition = Preprocessing((7, 9), 3, "crop", 0.875, (120.0, 110.0, 100.0), (60.0, 61.0, 62.0))
+    found = np.concatenate([x for x, _ in batches(files, preprocessing=definition)])
+    raw = np.concatenate([definition.apply(pixels, np) for pixels, _ in raw_batches(files, 3, 5)])
+    np.testing.assert_allclose(found, raw, atol=1e-4)
+
+
+def test_grey_images_for_a_colour_model_and_back(memory: Split) -> None:
+    grey = Preprocessing((12, 10), 1, "squash", 1.0, (0.0,), (1.0,))
+    found = np.concatenate([x for x, _ in batches(memory, preprocessing=grey)])
+    raw = np.concatenate([pixels for pixels, _ in raw_batches(memory, 1, 30)])
+    np.testing.assert_array_equal(found, raw)
+
+
+@pytest.mark.parametrize(("count", "size", "steps"), [(1, 8, 1), (8, 8, 1), (9, 8, 2), (16, 8, 2)])
+def test_steps_per_epoch(count: int, size: int, steps: int) -> None:
+    assert pipeline.steps_per_epoch(count, size) == steps
+
+
+def test_one_example(memory: Split) -> None:
+    skip = frozenset(range(1, COUNT))
+    assert order(batches(memory, 3, skip=skip)) == [0, 0, 0]
