@@ -8,6 +8,7 @@ from PIL import Image
 
 from kerasnets.console import emit_json, out
 from kerasnets.data import sources
+from kerasnets.data.raw import read
 from kerasnets.data.sources import Split
 from kerasnets.run import Run
 
@@ -52,8 +53,6 @@ def _in_turn(split: Split, count: int, skipped: frozenset[int]) -> list[int]:
 
 
 def _image(split: Split, index: int) -> Image.Image:
-    if split.paths is not None:
-        return Image.open(split.paths[index])
-    if split.images is None:
-        raise ValueError("a split has images or paths")
-    return Image.fromarray(split.images[index].squeeze(-1) if split.images.shape[-1] == 1 else split.images[index])
+    """Return an image as training sees it before its resize: 8-bit RGB (grey for grey arrays), upright."""
+    pixels = read(split.paths[index], 3) if split.paths is not None else split.images[index]  # type: ignore[index]
+    return Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)
