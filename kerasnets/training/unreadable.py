@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from kerasnets import environment
 from kerasnets.config import Data
+from kerasnets.console import progress
 from kerasnets.data import audit
 from kerasnets.data.audit import Problem
 from kerasnets.data.sources import Dataset
@@ -14,13 +15,14 @@ from kerasnets.errors import UserError
 
 
 def unreadable(data: Data, dataset: Dataset) -> list[tuple[str, Problem]]:
-    """Return (split, problem) for every file that cannot be decoded, over all splits."""
-    workers = data.workers or environment.cores()
-    return [
-        (name, problem)
-        for name, split in dataset.splits.items()
-        for problem in audit.unreadable(split, data.channels or 3, workers)
-    ]
+    """Return (split, problem) for every file that cannot be decoded, over all splits; shows progress."""
+    workers, channels = data.workers or environment.cores(), data.channels or 3
+    files = sum(len(split) for split in dataset.splits.values() if split.paths is not None)
+    found: list[tuple[str, Problem]] = []
+    with progress("check files", total=files) as advance:
+        for name, split in dataset.splits.items():
+            found += [(name, problem) for problem in audit.unreadable(split, channels, workers, advance)]
+    return found
 
 
 def refusal(problems: list[tuple[str, Problem]]) -> UserError:
