@@ -2,43 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import keras
 import tensorflow as tf
 
-
-class HeadLike(Protocol):
-    """A head of the network: its name, the weight of its loss, and whether it is the one that is served."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def loss_weight(self) -> float: ...
-    @property
-    def main(self) -> bool: ...
-
-
-class ObserverLike(Protocol):
-    """Looks at fixed points of each training step. Every method but `build` runs inside the traced step."""
-
-    def build(self, names: Sequence[str], variables: Sequence[Any]) -> None:
-        """Before the first step: the plain names of the trainable variables, in the order of all gradients."""
-
-    def forward(self, images: tf.Tensor, targets: tf.Tensor, logits: dict[str, tf.Tensor], loss: tf.Tensor) -> None:
-        """After the forward pass: logits by head, and the weighted total loss."""
-
-    def gradients(self, raw: Sequence[tf.Tensor]) -> None:
-        """The gradients of the loss, unscaled and not yet clipped."""
-
-    def clipped(self, gradients: Sequence[tf.Tensor]) -> None:
-        """The gradients as the optimizer gets them: clipped, L2 decay added."""
-
-    def applied(self) -> None:
-        """After the optimizer has changed the weights."""
-
-    def metrics(self) -> Sequence[keras.metrics.Metric]:
-        """Metrics of the observer's own; their results join the logs of each epoch."""
+from kerasnets.models.specs import Head
+from kerasnets.telemetry.observers import Observer
 
 
 @dataclass(frozen=True)
@@ -76,11 +46,11 @@ class Trainer(keras.Model):
     def __init__(
         self,
         net: keras.Model,
-        heads: Sequence[HeadLike],
+        heads: Sequence[Head],
         classes: int,
         objective: Objective = Objective(),  # noqa: B008  (frozen)
         clip: Callable[[Sequence[tf.Tensor]], Sequence[tf.Tensor]] | None = None,
-        observers: Sequence[ObserverLike] = (),
+        observers: Sequence[Observer] = (),
     ) -> None:
         super().__init__(name="trainer")
         self.net = net
