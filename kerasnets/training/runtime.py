@@ -20,15 +20,17 @@ def prepare(seed: int, intra_op: int) -> None:
     """
     for gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)
-    if tf.config.threading.get_intra_op_parallelism_threads() != intra_op:
+    running = tf.config.threading.get_intra_op_parallelism_threads()
+    if running != intra_op:
         try:
             tf.config.threading.set_intra_op_parallelism_threads(intra_op)
             tf.config.threading.set_inter_op_parallelism_threads(intra_op)
         except RuntimeError as error:
-            running = tf.config.threading.get_intra_op_parallelism_threads() or "its default number of"
-            raise UserError(
-                f"training.threads: TensorFlow already runs in this process with {running} threads, not {intra_op}; "
-                "train in a fresh process"
-            ) from error
+            running = running or cores()  # 0, TensorFlow's default, is one a core
+            if running != intra_op:
+                raise UserError(
+                    f"training.threads: TensorFlow already runs in this process with {running} threads, "
+                    f"not {intra_op}; train in a fresh process"
+                ) from error
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed)

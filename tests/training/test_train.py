@@ -83,6 +83,7 @@ def test_history_has_timing_last(resnet_run: Run) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_history_of_three_heads(googlenet_run: Run) -> None:
     row = rows(googlenet_run)[0]
     total = sum(weight * float(row[f"softmax{i}_loss"]) for i, weight in enumerate((0.3, 0.3, 1.0)))
@@ -103,6 +104,7 @@ def test_learns(resnet_run: Run) -> None:
     assert resnet_run.read_json("metrics.json")["validation"]["accuracy"] > 0.6
 
 
+@pytest.mark.slow
 def test_model_loads_without_kerasnets(googlenet_run: Run) -> None:
     code = (
         "import sys; sys.modules['kerasnets'] = None; import keras, numpy as np;"
@@ -128,6 +130,7 @@ def test_tensorboard_tags_of_one_head(resnet_run: Run) -> None:
     assert validation == {"graph": set(), "scalars": {"loss/softmax", "accuracy/softmax", "top5/softmax"}}
 
 
+@pytest.mark.slow
 def test_tensorboard_tags_of_three_heads(googlenet_run: Run) -> None:
     heads = ("softmax0", "softmax1", "softmax2")
     per_head = {f"{metric}/{head}" for head in heads for metric in ("loss", "accuracy", "top5")}
@@ -163,12 +166,14 @@ def test_same_seed_and_config_give_the_same_bits_in_two_processes(words: list[st
     assert without[0] == without[1]
 
 
+@pytest.mark.slow
 def test_another_seed_gives_other_weights(resnet_run: Run, tmp_path: Path, train_small: Train) -> None:
     other = train_small(tmp_path / "run", [*SMALL, "seed=1"])
     one, two = weights(resnet_run.last_model_file), weights(other.last_model_file)
     assert any(not np.array_equal(one[path], two[path]) for path in one)
 
 
+@pytest.mark.slow
 def test_moving_average_is_what_is_validated_and_saved(tmp_path: Path, train_small: Train) -> None:
     run = train_small(tmp_path / "run", [*SMALL, "training.ema=0.9"])
     last, metrics = rows(run)[-1], run.read_json("metrics.json")
@@ -233,6 +238,7 @@ def test_interrupt_saves_the_last_weights(number: int, code: int, tmp_path: Path
     assert weights(out / "last.keras")
 
 
+@pytest.mark.slow
 def test_json_is_all_of_stdout(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "kerasnets", "train", "digits-resnet20", *SMALL, "training.epochs=1", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True, cwd=tmp_path)
@@ -242,6 +248,7 @@ def test_json_is_all_of_stdout(tmp_path: Path) -> None:
     assert "oneDNN" not in done.stderr
 
 
+@pytest.mark.slow
 def test_dry_run_writes_nothing_and_says_what_a_run_would_be(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "kerasnets", "train", "digits-resnet20", "--dry-run", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True, cwd=tmp_path)
@@ -250,3 +257,14 @@ def test_dry_run_writes_nothing_and_says_what_a_run_would_be(tmp_path: Path) -> 
     assert plan["parameters"] == 269_434
     assert plan["seconds"] == pytest.approx(plan["seconds_per_step"] * plan["steps_per_epoch"] * plan["epochs"])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_threads_that_cannot_be_had_in_this_process_are_refused() -> None:
+    from kerasnets.training import runtime
+
+    runtime.prepare(0, runtime.threads(0))
+    keras.ops.zeros(1)
+    with pytest.raises(
+        UserError, match=r"TensorFlow already runs in this process with \d+ threads, not 77; train in a"
+    ):
+        runtime.prepare(0, 77)
