@@ -32,7 +32,7 @@ train: setup  ## train on the built-in digits, export, verify, predict
 	say kerasnets export $$run; \
 	say kerasnets samples $$run --count 6 --output $$run/samples; \
 	say kerasnets predict export/models/digits-resnet20 $$run/samples; \
-	printf '\n%s\n' \
+	printf '\n'; printf '%s\n' \
 	  "the run       $$run  (weights, history.csv, metrics.json, tensorboard/)" \
 	  "the model     export/models/digits-resnet20  (SavedModel and ONNX, verified)" \
 	  "next          source $(VENV)/bin/activate" \
