@@ -4,6 +4,7 @@ Sources: ResNet, He et al. 2015 (arXiv:1512.03385); pre-activation, He et al. 20
 GoogLeNet, Szegedy et al. 2014 (arXiv:1409.4842); LeNet-5, LeCun et al. 1998.
 """
 
+import abc
 import dataclasses
 import re
 from collections.abc import Mapping
@@ -24,7 +25,7 @@ STEMS = ("auto", "imagenet", "small")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(abc.ABC):
     """What every family has. BN momentum is Keras': moving = momentum * moving + (1 - momentum) * batch."""
 
     activation: str = option("relu", Choice(ACTIVATIONS), "nonlinearity; maxout takes the larger of two pieces")
@@ -42,9 +43,9 @@ class Options:
         """Return what is wrong with the options together, in words."""
         return []
 
+    @abc.abstractmethod
     def smallest_input(self) -> int:
         """Return the least height and width in pixels, for options whose stem is resolved."""
-        raise NotImplementedError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

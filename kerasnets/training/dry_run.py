@@ -10,12 +10,8 @@ from dataclasses import asdict, dataclass
 import tensorflow as tf
 
 from kerasnets.config import Config
-from kerasnets.data import sources
-from kerasnets.data.preprocessing import fit
 from kerasnets.models import complexity
-from kerasnets.training import runtime
-from kerasnets.training.job import Job, prepare, resolve
-from kerasnets.training.unreadable import naming_bad_files, refusal, unreadable
+from kerasnets.training.job import Job, assemble
 
 _STEPS = 5
 
@@ -47,30 +43,22 @@ def plan(config: Config) -> Plan:
     Raises:
         UserError: what a run would raise.
     """
-    dataset = sources.load(config.data, seed=config.seed)
-    config = resolve(config, dataset)
-    runtime.prepare(config.seed, config.training.threads)
-    problems = unreadable(config.data, dataset)
-    skip = {name: frozenset(p.index for split, p in problems if split == name) for name in dataset.splits}
-    if problems and not config.data.skip_corrupt:
-        raise refusal(problems)
-    with naming_bad_files(config.data, dataset):
-        job = prepare(config, dataset, skip, fit(config.data, dataset, config.seed, skip["train"]))
-        seconds_per_step = _seconds_per_step(job)
+    job, problems = assemble(config, check_files=True)
+    seconds_per_step = _seconds_per_step(job)
     cost = complexity.count(job.fast.plain)
-    steps = job.steps_per_epoch * config.training.epochs
+    splits, epochs = job.dataset.splits, job.config.training.epochs
     return Plan(
-        images={name: len(split) - len(skip[name]) for name, split in dataset.splits.items()},
+        images={name: len(split) - len(job.skip[name]) for name, split in splits.items()},
         unreadable=len(problems),
-        classes=len(dataset.class_names),
+        classes=len(job.dataset.class_names),
         input_shape=tuple(job.fast.plain.input_shape[1:]),
         parameters=cost.trainable,
         macs=cost.macs,
         steps_per_epoch=job.steps_per_epoch,
-        epochs=config.training.epochs,
+        epochs=epochs,
         memory_bytes=_peak_memory(),
         seconds_per_step=seconds_per_step,
-        seconds=seconds_per_step * steps,
+        seconds=seconds_per_step * job.steps_per_epoch * epochs,
     )
 
 

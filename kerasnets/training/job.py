@@ -8,8 +8,9 @@ import tensorflow as tf
 from kerasnets import config as configs
 from kerasnets import environment, models
 from kerasnets.config import Config
-from kerasnets.data import pipeline
-from kerasnets.data.preprocessing import Preprocessing
+from kerasnets.data import pipeline, sources
+from kerasnets.data.audit import Problem
+from kerasnets.data.preprocessing import Preprocessing, fit
 from kerasnets.data.sources import Dataset
 from kerasnets.errors import UserError, nearest
 from kerasnets.models.specs import heads
@@ -17,6 +18,7 @@ from kerasnets.telemetry.observers import StepScalars
 from kerasnets.training import optim, runtime
 from kerasnets.training.fast import Fast, make_fast
 from kerasnets.training.step import Objective, Trainer
+from kerasnets.training.unreadable import naming_bad_files, refusal, unreadable
 
 
 @dataclass(frozen=True)
@@ -102,3 +104,28 @@ def prepare(config: Config, dataset: Dataset, skip: dict[str, frozenset[int]], p
     optimizer = optim.optimizer(training, job.steps_per_epoch, fast.net.trainable_variables)
     trainer.compile(optimizer=optimizer, jit_compile=False)
     return job
+
+
+def assemble(config: Config, *, check_files: bool) -> tuple[Job, list[tuple[str, Problem]]]:
+    """Load the data, resolve the config, pin the runtime, fit the preprocessing and build everything.
+
+    Args:
+        config: As loaded.
+        check_files: Decode every file first.
+
+    Returns:
+        The job, and each (split, file) that it leaves out as unreadable.
+
+    Raises:
+        UserError: config or data are wrong, or files cannot be read and `data.skip_corrupt` is off.
+    """
+    dataset = sources.load(config.data, seed=config.seed)
+    config = resolve(config, dataset)
+    runtime.prepare(config.seed, config.training.threads)
+    problems = unreadable(config.data, dataset) if check_files else []
+    if problems and not config.data.skip_corrupt:
+        raise refusal(problems)
+    skip = {name: frozenset(p.index for split, p in problems if split == name) for name in dataset.splits}
+    with naming_bad_files(config.data, dataset):
+        preprocessing = fit(config.data, dataset, config.seed, skip["train"])
+    return prepare(config, dataset, skip, preprocessing), problems

@@ -131,8 +131,7 @@ class Trainer(keras.Model):
         return gradients
 
     def _train_logs(self) -> dict[str, Any]:
-        logs = {"loss": self.loss_metric.result(), **self.head_metrics[self.main_head.name].main_logs()}
-        logs["loss"] = self.loss_metric.result()
+        logs = self.head_metrics[self.main_head.name].main_logs() | {"loss": self.loss_metric.result()}
         if len(self.heads) > 1:
             for head in self.head_metrics.values():
                 logs |= {metric.name: metric.result() for metric in head.all()}

@@ -15,28 +15,19 @@ import tensorflow as tf
 from kerasnets import environment, models
 from kerasnets.config import Config
 from kerasnets.console import err, stdout_to_stderr
-from kerasnets.data import sources
-from kerasnets.data.preprocessing import fit
 from kerasnets.errors import Interrupted
 from kerasnets.run import Run
 from kerasnets.telemetry.tensorboard import TensorBoard
-from kerasnets.training import runtime
 from kerasnets.training.callbacks import BestWeights, History, StopOnNonFinite, Timing
-from kerasnets.training.job import Job, prepare, resolve
-from kerasnets.training.unreadable import naming_bad_files, unreadable
+from kerasnets.training.job import Job, assemble
+from kerasnets.training.unreadable import naming_bad_files
 
 
 def start(config: Config, out: Path | None) -> tuple[Run, Job]:
     """Check config and data, build everything, make the run directory and write what is known before step 1."""
-    dataset = sources.load(config.data, seed=config.seed)
-    config = resolve(config, dataset)
-    runtime.prepare(config.seed, config.training.threads)
-    problems = unreadable(config.data, dataset) if config.data.skip_corrupt else []
-    skip = {name: frozenset(p.index for split, p in problems if split == name) for name in dataset.splits}
-    with naming_bad_files(config.data, dataset):
-        preprocessing = fit(config.data, dataset, config.seed, skip["train"])
-    job = prepare(config, dataset, skip, preprocessing)
-    run = Run.create(config, out)
+    job, problems = assemble(config, check_files=config.data.skip_corrupt)
+    dataset = job.dataset
+    run = Run.create(job.config, out)
     run.write_json("environment.json", environment.describe())
     run.write_labels(dataset.class_names)
     rows = (
@@ -48,7 +39,7 @@ def start(config: Config, out: Path | None) -> tuple[Run, Job]:
     if problems:
         run.write_skipped((name, problem.index, str(problem.path), problem.reason) for name, problem in problems)
         err.print(f"left out {len(problems)} unreadable files, listed in {run.path / 'skipped.csv'}")
-    preprocessing.save(run.path)
+    job.preprocessing.save(run.path)
     return run, job
 
 
