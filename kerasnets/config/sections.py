@@ -182,6 +182,10 @@ class Training(Section):
     """balanced: inverse to the classes' frequency; or a weight for each named class."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     """What layers compute in; weights stay float32. float16 scales the loss."""
+    on_nonfinite: Literal["stop", "rollback"] = "stop"
+    """On NaN or Inf: stop and name the layer and step, or restore the last good weights with a lower rate."""
+    rollback_factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """What each rollback multiplies the learning rate by."""
     threads: Count = 0
     """Threads of one operation; 0: one a core. Results are bit-identical only for the same number."""
 
@@ -216,11 +220,29 @@ class Telemetry(Section):
     """What TensorBoard is given."""
 
     every: Annotated[int, Field(ge=1)] = 100
-    """Optimizer steps between two writes of step-level scalars."""
+    """Optimizer steps between two samples of weights, gradients, updates and activations; the first steps too."""
+    slow_every: Annotated[int, Field(ge=1)] = 1000
+    """Optimizer steps between two samples that need passes of their own: each head's gradients, inference mode."""
+    activations: bool = True
+    """Sample activations, dead units and saturation."""
     histograms: bool = True
-    """Histograms of every weight, once an epoch."""
+    """Histograms of what is sampled."""
+    images: bool = True
+    """Pictures each epoch: gradients over depth, dead units, confusion matrix, misclassified images."""
+    pr_curves: bool = True
+    """Precision-recall curves of each class, each epoch."""
+    embeddings: Count = 1000
+    """Validation images whose penultimate activations go to the projector when training ends; 0: none."""
     graph: bool = True
     """The graph of the model."""
+    profile: Annotated[tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None, Optional_] = None
+    """First and last optimizer step of a profiler trace, such as [20, 25]."""
+    max_megabytes: Positive = 50.0
+    """Size of a run's event files that is not exceeded: the interval of samples doubles as it nears."""
+    doctor: bool = True
+    """Warn of findings while training."""
+    report: bool = True
+    """Write report.html when training ends."""
 
 
 def _known_formats(formats: tuple[str, ...]) -> tuple[str, ...]:

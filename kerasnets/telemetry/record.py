@@ -1,0 +1,183 @@
+"""What the probe saw, on disk: `telemetry/` of a run directory. Imports no TensorFlow.
+
+    layers.json       what was watched: variables and activations in order of depth, and what each is
+    statistics.csv    a row for each sampled step, kind and tensor: mean, std, l2, …
+    steps.csv         a row for each optimizer step: loss, global norm of the gradient, learning rate
+"""
+
+import csv
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+STATISTICS = ("mean", "std", "l2", "min", "max", "zeros", "nan", "inf")
+"""Of the finite entries: mean, population standard deviation, l2 norm, least and greatest, share of exact zeros; then
+the number of NaN and of infinite entries."""
+EXTRAS = ("ratio", "dead", "dead_epoch", "saturated")
+"""Of updates: l2 of the update / l2 of the weight before it. Of activations: share of ReLU channels that are zero over
+the whole batch, and over all batches sampled since the epoch began; share of saturated entries."""
+GRADIENT, CLIPPED, WEIGHT, UPDATE, ACTIVATION, INPUT = "gradient", "clipped", "weight", "update", "activation", "input"
+HEAD = "head:"
+"""Kind `head:<name>`: the gradient that this head alone sends to each variable, weighted as in the total loss."""
+
+
+@dataclass(frozen=True)
+class Layers:
+    """What was watched.
+
+    Attributes:
+        variables: trainable variables' paths, such as `conv1_conv/kernel`, in order of depth.
+        activations: name of each watched layer -> its nonlinearity ("relu", "sigmoid", "linear", …), in order of depth.
+        heads: names of the outputs, lowest first.
+        main_head: the one that is served.
+        every: optimizer steps between two samples when the run began.
+        steps_per_epoch: optimizer steps in an epoch.
+        clipping: whether gradients were clipped, so that kind `clipped` exists.
+    """
+
+    variables: tuple[str, ...]
+    activations: dict[str, str]
+    heads: tuple[str, ...]
+    main_head: str
+    every: int
+    steps_per_epoch: int
+    clipping: bool = False
+
+    def document(self) -> dict[str, Any]:
+        """Return the content of layers.json."""
+        return {"schema": 1, **asdict(self)}
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read layers.json."""
+        found = json.loads(path.read_text(encoding="utf-8"))
+        values = {f.name: found[f.name] for f in fields(cls) if f.name in found}
+        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """One kind's statistics over time.
+
+    Attributes:
+        steps: int `[T]`, the sampled optimizer steps, counted from 1.
+        names: L tensors in order of depth.
+        values: statistic or extra -> float32 `[T, L]`, NaN where it was not measured.
+    """
+
+    steps: np.ndarray
+    names: tuple[str, ...]
+    values: dict[str, np.ndarray]
+
+    def __getitem__(self, statistic: str) -> np.ndarray:
+        return self.values[statistic]
+
+    def only(self, suffix: str) -> "Series":
+        """Return the part whose names end with `suffix`, such as `/kernel`."""
+        keep = [place for place, name in enumerate(self.names) if name.endswith(suffix)]
+        values = {key: value[:, keep] for key, value in self.values.items()}
+        return Series(self.steps, tuple(self.names[place] for place in keep), values)
+
+
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """The curves of steps.csv, float64 `[S]` each; `inference_loss` is NaN but where it was measured.
+
+    `inference_loss` is the loss of the same batch and weights in inference mode: batch normalisation with its moving
+    statistics, no dropout.
+    """
+
+    step: np.ndarray
+    loss: np.ndarray
+    gradient_norm: np.ndarray
+    learning_rate: np.ndarray
+    inference_loss: np.ndarray
+
+
+@dataclass(frozen=True)
+class Record:
+    """A run's `telemetry/` directory, read when asked for; a last line that a kill cut off is left out."""
+
+    directory: Path
+    layers: Layers = field(repr=False)
+
+    @classmethod
+    def open(cls, directory: Path) -> Self | None:
+        """Return the record in `directory`, or None where nothing was recorded."""
+        path = directory / "layers.json"
+        return cls(directory, Layers.read(path)) if path.is_file() else None
+
+    @cached_property
+    def kinds(self) -> dict[str, Series]:
+        """Kind -> its series; only kinds that were recorded."""
+        rows = _rows(self.directory / "statistics.csv")
+        by_kind: dict[str, list[dict[str, str]]] = {}
+        for row in rows:
+            by_kind.setdefault(row["kind"], []).append(row)
+        return {kind: _series(found) for kind, found in by_kind.items()}
+
+    @cached_property
+    def steps(self) -> Steps:
+        """The curve of every step."""
+        rows = _rows(self.directory / "steps.csv")
+        return Steps(**{f.name: np.array([_number(row[f.name]) for row in rows]) for f in fields(Steps)})
+
+
+def _number(text: str) -> float:
+    return float(text) if text else float("nan")
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    """Read the whole lines of a CSV file; none if there is no file yet."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        lines = [line for line in file if line.endswith("\n")]
+    return list(csv.DictReader(lines))
+
+
+def _series(rows: Sequence[Mapping[str, str]]) -> Series:
+    names = tuple(dict.fromkeys(row["name"] for row in rows))
+    steps = sorted({int(row["step"]) for row in rows})
+    place, when = {name: i for i, name in enumerate(names)}, {step: i for i, step in enumerate(steps)}
+    keys = (*STATISTICS, *EXTRAS)
+    values = np.full((len(keys), len(steps), len(names)), np.nan, np.float32)
+    for row in rows:
+        values[:, when[int(row["step"])], place[row["name"]]] = [_number(row[key]) for key in keys]
+    return Series(np.array(steps), names, dict(zip(keys, values, strict=True)))
+
+
+class Recorder:
+    """Appends to a run's `telemetry/` directory; each call leaves whole lines behind."""
+
+    def __init__(self, directory: Path, layers: Layers) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(layers.document(), indent=2, ensure_ascii=False)
+        (directory / "layers.json").write_text(text + "\n", encoding="utf-8")
+        self._statistics = directory / "statistics.csv"
+        self._steps = directory / "steps.csv"
+        _append(self._statistics, [("step", "kind", "name", *STATISTICS, *EXTRAS)])
+        _append(self._steps, [tuple(f.name for f in fields(Steps))])
+
+    def statistics(self, step: int, kind: str, rows: Iterable[tuple[str, Mapping[str, float]]]) -> None:
+        """Append a kind's tensors: (name, statistic -> value)."""
+        keys = (*STATISTICS, *EXTRAS)
+        _append(self._statistics, ((step, kind, name, *(_text(v.get(key)) for key in keys)) for name, v in rows))
+
+    def steps(self, rows: Iterable[Sequence[float | int | None]]) -> None:
+        """Append steps: (step, loss, gradient_norm, learning_rate, inference_loss or None)."""
+        _append(self._steps, ((row[0], *(_text(value) for value in row[1:])) for row in rows))
+
+
+def _text(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"
+
+
+def _append(path: Path, rows: Iterable[Sequence[object]]) -> None:
+    with path.open("a", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
