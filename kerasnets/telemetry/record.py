@@ -56,7 +56,7 @@ class Layers:
     def read(cls, path: Path) -> Self:
         """Read layers.json."""
         found = json.loads(path.read_text(encoding="utf-8"))
-        values = {f.name: found[f.name] for f in fields(cls) if f.name in found}
+        values: dict[str, Any] = {f.name: found[f.name] for f in fields(cls)}
         return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
 
 
