@@ -10,9 +10,8 @@ from pathlib import Path
 from types import FrameType
 
 import keras
-import tensorflow as tf
 
-from kerasnets import environment, models
+from kerasnets import environment
 from kerasnets.config import Config
 from kerasnets.console import err, stdout_to_stderr
 from kerasnets.errors import Interrupted
@@ -20,6 +19,7 @@ from kerasnets.run import Run
 from kerasnets.telemetry.tensorboard import TensorBoard
 from kerasnets.training.callbacks import BestWeights, History, StopOnNonFinite, Timing
 from kerasnets.training.job import Job, assemble
+from kerasnets.training.results import finish
 from kerasnets.training.unreadable import naming_bad_files
 
 
@@ -89,28 +89,6 @@ def sigterm_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def evaluate(model: keras.Model, batches: tf.data.Dataset, classes: int) -> dict[str, float]:
-    """Return loss, accuracy and (with more than five classes) top5 of a plain model's main head."""
-    logits_of = tf.function(lambda images: models.main(model)(images, training=False), reduce_retracing=True)
-    loss, accuracy = keras.metrics.CategoricalCrossentropy(from_logits=True), keras.metrics.CategoricalAccuracy()
-    measures: dict[str, keras.metrics.Metric] = {"accuracy": accuracy, "loss": loss}
-    if classes > 5:
-        measures["top5"] = keras.metrics.TopKCategoricalAccuracy(5)
-    for images, targets in batches:
-        logits = logits_of(images)
-        for measure in measures.values():
-            measure.update_state(targets, logits)
-    return {name: float(measure.result()) for name, measure in measures.items()}
-
-
-def finish(run: Run, job: Job, best_epoch: int, epochs: int, seconds: float) -> None:
-    """Measure the saved best weights on every held-out split and write metrics.json."""
-    model = models.load(run.model_file)
-    held_out = [name for name in job.dataset.splits if name != "train"]
-    results = {name: evaluate(model, job.batches(name), len(job.dataset.class_names)) for name in held_out}
-    run.write_json("metrics.json", {**results, "best_epoch": best_epoch, "epochs": epochs, "seconds": seconds})
 
 
 def train(config: Config, out: Path | None = None) -> Run:

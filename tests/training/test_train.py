@@ -45,7 +45,7 @@ def tags(directory: Path) -> dict[str, set[str]]:
 def test_files_of_a_run(resnet_run: Run) -> None:
     assert sorted(path.name for path in resnet_run.path.iterdir()) == [
         *("config.yaml", "environment.json", "history.csv", "labels.txt", "last.keras", "metrics.json"),
-        *("model.keras", "preprocessing.json", "splits.csv", "tensorboard"),
+        *("model.keras", "predictions.csv", "preprocessing.json", "splits.csv", "tensorboard"),
     ]
 
 
