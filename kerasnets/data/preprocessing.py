@@ -5,7 +5,7 @@ Imports no TensorFlow: the caller hands over `tensorflow` as `xp`, or `numpy`.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, Self
@@ -181,10 +181,12 @@ def fit(data: Data, dataset: Dataset, seed: int, skip: frozenset[int] = frozense
     """
     size = data.image_size or dataset.native_size or FILE_SIZE
     channels = data.channels or dataset.channels or 3
-    zero, full = (0.0,) * channels, (255.0,) * channels
-    raw = Preprocessing(size, channels, data.resize, data.crop_ratio, zero, full)
-    if data.normalize == "unit":
+    zero, one = (0.0,) * channels, (1.0,) * channels
+    raw = Preprocessing(size, channels, data.resize, data.crop_ratio, zero, one)
+    if data.normalize == "none":
         return raw
+    if data.normalize == "unit":
+        return replace(raw, std=(255.0,) * channels)
     if data.normalize == "imagenet":
         if channels != 3:
             raise UserError("data.normalize: 'imagenet' is for 3 channels, these images have 1; take 'dataset'")

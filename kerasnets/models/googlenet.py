@@ -6,7 +6,7 @@ import keras
 from keras import KerasTensor as Tensor
 from keras import layers
 
-from kerasnets.models.layers import classifier, dense, kernel_initializer, local_response_norm, unit
+from kerasnets.models.layers import classifier, dense, initial, local_response_norm, unit
 from kerasnets.models.specs import HEADS, MAIN_HEAD, GoogLeNetOptions, Options
 
 
@@ -106,7 +106,7 @@ def auxiliary_head(x: Tensor, classes: int, options: GoogLeNetOptions, *, name: 
     x = dense(x, scaled(1024, options), options, name=f"{name}_fc")
     if options.auxiliary_dropout:
         x = layers.Dropout(options.auxiliary_dropout, name=f"{name}_dropout")(x)
-    return layers.Dense(classes, kernel_initializer=kernel_initializer(options), name=name)(x)
+    return layers.Dense(classes, **initial(options), name=name)(x)
 
 
 def pooling_to(target: int, size: int) -> tuple[int, int]:

@@ -13,11 +13,12 @@ from keras import layers, ops
 from kerasnets.models.specs import Options
 
 
-def kernel_initializer(options: Options) -> Any:
-    """Return an initialiser of its own for each kernel: one shared instance would draw the same numbers twice."""
-    if options.initializer == "normal":
-        return keras.initializers.RandomNormal(stddev=options.initializer_std)
-    return options.initializer
+def initial(options: Options) -> dict[str, Any]:
+    """Return initialisers of its own for each layer: one shared instance would draw the same numbers twice."""
+    kernel: Any = options.initializer
+    if kernel == "normal":
+        kernel = keras.initializers.RandomNormal(stddev=options.initializer_std)
+    return {"kernel_initializer": kernel, "bias_initializer": keras.initializers.Constant(options.bias)}
 
 
 def conv(
@@ -41,10 +42,7 @@ def conv(
     bias = options.conv_bias
     if not isinstance(bias, bool):
         bias = not (normalized and options.normalization == "batch")
-    initializer = kernel_initializer(options)
-    layer = layers.Conv2D(
-        filters, kernel, strides, padding, use_bias=bias, kernel_initializer=initializer, name=f"{name}_conv"
-    )
+    layer = layers.Conv2D(filters, kernel, strides, padding, use_bias=bias, **initial(options), name=f"{name}_conv")
     return layer(x)
 
 
@@ -68,7 +66,7 @@ def unit(x: Tensor, filters: int, kernel: int, options: Options, *, name: str, *
 def dense(x: Tensor, units: int, options: Options, *, name: str) -> Tensor:
     """Fully connected layer and activation: `[N, D]` -> `[N, units]`."""
     pieces = 2 if options.activation == "maxout" else 1
-    x = layers.Dense(units * pieces, kernel_initializer=kernel_initializer(options), name=name)(x)
+    x = layers.Dense(units * pieces, **initial(options), name=name)(x)
     return activate(x, options, name=f"{name}_{options.activation}")
 
 
@@ -88,7 +86,8 @@ def activate_sum(x: Tensor, options: Options, *, name: str) -> Tensor:
     """Apply the nonlinearity where no kernel precedes it, as after an addition: maxout then needs pieces of its own."""
     if options.activation == "maxout":
         # LeCun's variance: the larger of two such pieces has the mean square of one, so depth does not amplify.
-        x = layers.Dense(2 * x.shape[-1], kernel_initializer="lecun_normal", name=f"{name}_pieces")(x)
+        start = {**initial(options), "kernel_initializer": "lecun_normal"}
+        x = layers.Dense(2 * x.shape[-1], **start, name=f"{name}_pieces")(x)
     return activate(x, options, name=name)
 
 
@@ -114,7 +113,7 @@ def classifier(x: Tensor, classes: int, options: Options, *, name: str) -> Tenso
     """Map `[N, D]` to logits `[N, classes]`; the logits layer bears the head's name."""
     if options.dropout:
         x = layers.Dropout(options.dropout, name="dropout")(x)
-    return layers.Dense(classes, kernel_initializer=kernel_initializer(options), name=name)(x)
+    return layers.Dense(classes, **initial(options), name=name)(x)
 
 
 def _as_layer(x: Tensor, function: Callable[[Tensor], Tensor], *, name: str) -> Tensor:

@@ -37,6 +37,7 @@ class Options(abc.ABC):
     conv_bias: bool | str = option(
         "unnormalized", Choice((True, False, "unnormalized")), "unnormalized: where no normalisation follows directly"
     )
+    bias: float = option(0.0, Number(float("-inf")), "initial value of every bias")
     dropout: float = option(0.0, Number(0, 1), "rate before the classifier")
 
     def problems(self) -> list[str]:

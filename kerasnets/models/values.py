@@ -55,6 +55,8 @@ class Number:
     closed: str = "low"  # "low", "both" or "neither"
 
     def describe(self) -> str:
+        if self.low == float("-inf"):
+            return "a number"
         above = f"{'above' if self.closed == 'neither' else 'at least'} {self.low:g}"
         if self.high == float("inf"):
             return f"a number {above}"

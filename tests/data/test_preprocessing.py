@@ -141,6 +141,11 @@ def test_fit_subtracts_the_mean_image() -> None:
     np.testing.assert_allclose(found.apply(IMAGES.astype(np.float32), np).mean(axis=0), 0, atol=1e-5)
 
 
+def test_fit_of_none_leaves_pixels_as_they_are() -> None:
+    none = fit(config(normalize="none"), dataset(IMAGES), 0)
+    np.testing.assert_array_equal(none.apply(IMAGES.astype(np.float32), np), IMAGES)
+
+
 def test_fit_of_unit_and_imagenet() -> None:
     unit = fit(config(normalize="unit"), dataset(IMAGES), 0)
     np.testing.assert_allclose(unit.apply(IMAGES.astype(np.float32), np), IMAGES / 255, atol=1e-6)
@@ -182,7 +187,7 @@ def test_statistics_of_files_are_kept_until_a_file_changes(tmp_path: Path, monke
     assert fit(wanted, found, 0) != first
 
 
-@pytest.mark.parametrize("normalize", ["dataset", "mean_image", "unit"])
+@pytest.mark.parametrize("normalize", ["dataset", "mean_image", "unit", "none"])
 def test_save_and_load(tmp_path: Path, normalize: str) -> None:
     saved = fit(config(normalize=normalize, resize="pad"), dataset(IMAGES), 0)
     saved.save(tmp_path)

@@ -109,6 +109,15 @@ def test_every_initializer_runs_and_no_two_kernels_are_alike(name: str, initiali
     assert len(set(starts)) == len(starts)
 
 
+@pytest.mark.parametrize("activation", ["relu", "maxout"])
+@pytest.mark.parametrize("name", ["plain8", "googlenet", "lenet5"])
+def test_every_bias_starts_at_the_wanted_value(name: str, activation: str) -> None:
+    model = models.build(name, (16, 16, 1), 3, normalization="none", activation=activation, bias=-0.5)
+    biases = [variable for variable in model.trainable_variables if variable.path.endswith("/bias")]
+    assert len(biases) == len([layer for layer in model.layers if hasattr(layer, "kernel")])
+    assert all((np.asarray(bias) == -0.5).all() for bias in biases)
+
+
 def test_local_response_normalisation_is_that_of_tensorflow() -> None:
     x = 30 * np.random.default_rng(0).normal(size=(2, 5, 4, 9)).astype("float32")
     image = keras.Input((5, 4, 9))

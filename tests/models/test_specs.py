@@ -107,6 +107,8 @@ def test_values_take_their_declared_type() -> None:
         ({"dropout": 1.0}, "model.dropout is 1.0; allowed: a number at least 0 and below 1"),
         ({"dropout": True}, "model.dropout is True; allowed: a number at least 0 and below 1"),
         ({"dropout": float("nan")}, "model.dropout is nan; allowed: a number at least 0 and below 1"),
+        ({"bias": "low"}, "model.bias is 'low'; allowed: a number"),
+        ({"bias": float("inf")}, "model.bias is inf; allowed: a number"),
         ({"blocks": [2, 0]}, "model.blocks is [2, 0]; allowed: a list of positive whole numbers"),
         ({"blocks": 2}, "model.blocks is 2; allowed: a list of positive whole numbers"),
         ({"blocks": [2, 2]}, "model.blocks has 2 stages, model.widths has 4; they must agree"),
@@ -131,7 +133,7 @@ def test_refused_options(overrides: dict[str, object], message: str) -> None:
 def test_an_unlike_name_is_answered_with_all_names() -> None:
     assert refused("lenet5", xyz=1) == (
         "model.xyz is not an option of lenet5; its options: activation, initializer, initializer_std, normalization, "
-        "bn_epsilon, bn_momentum, conv_bias, dropout, pooling, padding"
+        "bn_epsilon, bn_momentum, conv_bias, bias, dropout, pooling, padding"
     )
 
 
