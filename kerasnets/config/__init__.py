@@ -1,6 +1,6 @@
 """The typed config. Imports no TensorFlow."""
 
-from kerasnets.config.loading import check, find, load, schema, shipped, update
+from kerasnets.config.loading import check, find, load, override, schema, shipped, update
 from kerasnets.config.sections import Augment, Config, Data, Export, Model, Telemetry, Training
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "check",
     "find",
     "load",
+    "override",
     "schema",
     "shipped",
     "update",

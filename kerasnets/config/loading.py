@@ -120,6 +120,18 @@ def update(config: Config, **sections: dict[str, Any]) -> Config:
     return check(raw, config.name)
 
 
+def override(config: Config, words: Sequence[str]) -> Config:
+    """Return `config` with dotted `key=value` words laid over it, checked like a loaded one.
+
+    Raises:
+        UserError: wrong keys or values.
+    """
+    raw = config.model_dump(mode="json")
+    for word in words:
+        _override(raw, word)
+    return check(raw, config.name)
+
+
 def schema() -> dict[str, Any]:
     """Return the JSON schema of a config file, with each model family's options, for editors."""
     from kerasnets.models.schema import model_section
