@@ -1,6 +1,7 @@
 """The run directory: the only code that knows its layout. Imports no TensorFlow."""
 
 import csv
+import io
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -105,6 +106,11 @@ class Run:
         """Directory of the event files."""
         return self.path / "tensorboard"
 
+    @property
+    def telemetry(self) -> Path:
+        """Directory of what the probe saw, as tables."""
+        return self.path / "telemetry"
+
     def _need(self, name: str) -> Path:
         path = self.path / name
         if not path.is_file():
@@ -135,6 +141,24 @@ class Run:
             writer = csv.writer(file)
             writer.writerow(header)
             writer.writerows(rows)
+
+    def read_rows(self, name: str) -> list[dict[str, str]]:
+        """Return the rows of a CSV file, none where there is no such file; a last line that a kill cut off is left out.
+
+        Values are UTF-8, with bytes of file names that are not kept as surrogates.
+        """
+        path = self.path / name
+        if not path.is_file():
+            return []
+        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+            text = file.read()
+        whole = text[: text.rfind("\n") + 1]
+        return list(csv.DictReader(io.StringIO(whole, newline="")))
+
+    @property
+    def finished(self) -> bool:
+        """Whether training ended and the best weights were measured."""
+        return (self.path / "metrics.json").is_file()
 
     def write_skipped(self, rows: Iterable[tuple[str, int, str, str]]) -> None:
         """Keep which files are left out: (split, index in the split, path, reason)."""

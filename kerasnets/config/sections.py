@@ -219,9 +219,9 @@ class Training(Section):
 class Telemetry(Section):
     """What TensorBoard is given."""
 
-    every: Annotated[int, Field(ge=1)] = 100
-    """Optimizer steps between two samples of weights, gradients, updates and activations; the first steps too."""
-    slow_every: Annotated[int, Field(ge=1)] = 1000
+    every: Count = 100
+    """Optimizer steps between two samples of weights, gradients, updates and activations; the first too. 0: none."""
+    slow_every: Annotated[int, Field(ge=1)] = 500
     """Optimizer steps between two samples that need passes of their own: each head's gradients, inference mode."""
     activations: bool = True
     """Sample activations, dead units and saturation."""

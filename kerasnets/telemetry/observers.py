@@ -1,28 +1,76 @@
 """Observers of the training step. They see tensors and plain names only, never the trainer."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 
+@dataclass(frozen=True, eq=False)
+class Watched:
+    """What there is to see in a network, in order of depth.
+
+    Attributes:
+        variables: the trainable variables; all gradients come in this order.
+        activations: name of each watched layer -> its nonlinearity, such as "relu"; "linear" for logits.
+        shapes: name of each watched layer -> shape of its output, the batch's size as None.
+        heads: names of the outputs, lowest first.
+    """
+
+    variables: tuple[Any, ...]
+    activations: dict[str, str]
+    shapes: dict[str, tuple[int | None, ...]]
+    heads: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the plain names of the variables, such as `conv1_conv/kernel`."""
+        return tuple(str(variable.path) for variable in self.variables)
+
+
+@dataclass(frozen=True, eq=False)
+class Forward:
+    """What the forward pass of a step gave. The two functions add passes to the graph: call them inside a `tf.cond`.
+
+    Attributes:
+        images: the batch as the network gets it, `[N, H, W, C]`.
+        outputs: each head's output `[N, K]`.
+        loss: the scalar that is minimised, not scaled for mixed precision.
+        activations: output of each watched layer.
+        learning_rate: of this step.
+        head_gradients: name of a head -> the gradient that this head alone sends to each variable, weighted as in the
+            loss; None for a variable that it does not reach.
+        inference_loss: the loss of the same batch and weights in inference mode.
+    """
+
+    images: tf.Tensor
+    outputs: dict[str, tf.Tensor]
+    loss: tf.Tensor
+    activations: Mapping[str, tf.Tensor]
+    learning_rate: tf.Tensor
+    head_gradients: Callable[[str], Sequence[tf.Tensor | None]]
+    inference_loss: Callable[[], tf.Tensor]
+
+
 class Observer:
     """Looks at fixed points of each training step; subclasses override the points they want.
 
     Every method but `build` and `metrics` runs inside the traced step, so what it computes becomes part of the graph.
+    Gradients are dense, in the order of `Watched.variables`; None where the loss does not depend on a variable.
     """
 
-    def build(self, names: Sequence[str], variables: Sequence[Any]) -> None:
-        """Learn the plain names of the trainable variables, in the order of all gradients."""
+    def build(self, watched: Watched) -> None:
+        """Learn what there is to see, and make variables."""
 
-    def forward(self, images: tf.Tensor, targets: tf.Tensor, logits: dict[str, tf.Tensor], loss: tf.Tensor) -> None:
-        """See the batch `[N, H, W, C]`, its targets `[N, K]`, logits by head `[N, K]`, and the scalar total loss."""
+    def forward(self, seen: Forward) -> None:
+        """See the forward pass."""
 
-    def gradients(self, raw: Sequence[tf.Tensor]) -> None:
-        """See the gradients of the loss, unscaled and before clipping."""
+    def gradients(self, raw: Sequence[tf.Tensor | None], norm: tf.Tensor) -> None:
+        """See the gradients of the loss, unscaled and before clipping, and their global l2 norm."""
 
-    def clipped(self, gradients: Sequence[tf.Tensor]) -> None:
+    def clipped(self, gradients: Sequence[tf.Tensor | None]) -> None:
         """See the gradients as the optimizer gets them."""
 
     def applied(self) -> None:
@@ -33,21 +81,26 @@ class Observer:
         return ()
 
 
-class StepScalars(Observer):
-    """Keeps the latest step's loss and global gradient norm, and the epoch's mean norm as metric `gradient_norm`."""
+def state(initial: Any, dtype: tf.DType, name: str) -> tf.Variable:
+    """Return a variable for what an observer saw; under `tf.distribute`, the first replica's."""
+    return tf.Variable(
+        initial,
+        dtype=dtype,
+        trainable=False,
+        name=name,
+        synchronization=tf.VariableSynchronization.ON_READ,
+        aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+    )
+
+
+class GradientNorm(Observer):
+    """The epoch's mean global gradient norm, as metric `gradient_norm`."""
 
     def __init__(self) -> None:
-        self.loss = tf.Variable(0.0, trainable=False, name="step_loss")
-        self.norm = tf.Variable(0.0, trainable=False, name="step_gradient_norm")
-        self._mean_norm = keras.metrics.Mean(name="gradient_norm")
+        self._mean = keras.metrics.Mean(name="gradient_norm")
 
-    def forward(self, images: tf.Tensor, targets: tf.Tensor, logits: dict[str, tf.Tensor], loss: tf.Tensor) -> None:
-        self.loss.assign(loss)
-
-    def gradients(self, raw: Sequence[tf.Tensor]) -> None:
-        norm = tf.linalg.global_norm(list(raw))
-        self.norm.assign(norm)
-        self._mean_norm.update_state(norm)
+    def gradients(self, raw: Sequence[tf.Tensor | None], norm: tf.Tensor) -> None:
+        self._mean.update_state(norm)
 
     def metrics(self) -> Sequence[keras.metrics.Metric]:
-        return (self._mean_norm,)
+        return (self._mean,)

@@ -1,8 +1,8 @@
 """What the probe saw, on disk: `telemetry/` of a run directory. Imports no TensorFlow.
 
-    layers.json       what was watched: variables and activations in order of depth, and what each is
-    statistics.csv    a row for each sampled step, kind and tensor: mean, std, l2, …
-    steps.csv         a row for each optimizer step: loss, global norm of the gradient, learning rate
+layers.json       what was watched: variables and activations in order of depth, and what each is
+statistics.csv    a row for each sampled step, kind and tensor: mean, std, l2, …
+steps.csv         a row for each optimizer step: loss, global norm of the gradient, learning rate
 """
 
 import csv
@@ -56,7 +56,7 @@ class Layers:
     def read(cls, path: Path) -> Self:
         """Read layers.json."""
         found = json.loads(path.read_text(encoding="utf-8"))
-        values: dict[str, Any] = {f.name: found[f.name] for f in fields(cls)}
+        values: Any = {f.name: found[f.name] for f in fields(cls)}
         return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
 
 

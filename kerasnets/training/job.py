@@ -14,7 +14,9 @@ from kerasnets.data.preprocessing import Preprocessing, fit
 from kerasnets.data.sources import Dataset
 from kerasnets.errors import UserError, nearest
 from kerasnets.models.specs import heads
-from kerasnets.telemetry.observers import StepScalars
+from kerasnets.telemetry.nonfinite import NonFinite
+from kerasnets.telemetry.observers import GradientNorm
+from kerasnets.telemetry.probe import Probe
 from kerasnets.training import optim, runtime
 from kerasnets.training.fast import Fast, make_fast
 from kerasnets.training.step import Objective, Trainer
@@ -30,7 +32,8 @@ class Job:
     preprocessing: Preprocessing
     fast: Fast
     trainer: Trainer
-    scalars: StepScalars
+    probe: Probe | None
+    nonfinite: NonFinite
     skip: dict[str, frozenset[int]]
 
     @property
@@ -83,6 +86,21 @@ def class_weights(config: Config, dataset: Dataset) -> tuple[float, ...] | None:
     return tuple(wanted.get(name, 1.0) for name in names)
 
 
+def probe_of(config: Config) -> Probe | None:
+    """Return the probe that the config asks for, or None."""
+    telemetry, training = config.telemetry, config.training
+    if not telemetry.every:
+        return None
+    clips = (training.clip_value, training.clip_norm, training.clip_global_norm)
+    return Probe(
+        telemetry.every,
+        telemetry.slow_every,
+        activations=telemetry.activations,
+        histograms=telemetry.histograms,
+        clipping=any(clip is not None for clip in clips),
+    )
+
+
 def prepare(config: Config, dataset: Dataset, skip: dict[str, frozenset[int]], preprocessing: Preprocessing) -> Job:
     """Build network, optimizer and trainer for a resolved config."""
     training = config.training
@@ -92,15 +110,16 @@ def prepare(config: Config, dataset: Dataset, skip: dict[str, frozenset[int]], p
     classes = len(dataset.class_names)
     plain = models.build(config.model.name, input_shape=(*size, channels), classes=classes, **config.model.options)
     fast = make_fast(plain, training.precision)
-    scalars = StepScalars()
+    probe, nonfinite = probe_of(config), NonFinite(scaled=training.precision == "float16")
+    observers = [GradientNorm(), nonfinite, *([probe] if probe else [])]
     objective = Objective(
         training.label_smoothing,
         class_weights(config, dataset),
         training.weight_decay if training.weight_decay_kind == "l2" else 0.0,
     )
     all_heads = heads(config.model.name, **config.model.options)
-    trainer = Trainer(fast.net, all_heads, classes, objective, optim.clipping(training), [scalars])
-    job = Job(config, dataset, preprocessing, fast, trainer, scalars, skip)
+    trainer = Trainer(fast.net, all_heads, classes, objective, optim.clipping(training), observers)
+    job = Job(config, dataset, preprocessing, fast, trainer, probe, nonfinite, skip)
     optimizer = optim.optimizer(training, job.steps_per_epoch, fast.net.trainable_variables)
     trainer.compile(optimizer=optimizer, jit_compile=False)
     return job

@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from kerasnets.models.specs import Head
+from kerasnets.telemetry.observed import Gradients, ObservedModel
 from kerasnets.telemetry.observers import Observer
 
 
@@ -31,7 +32,7 @@ def is_kernel(variable: Any) -> bool:
     return str(variable.path).rsplit("/", 1)[-1].endswith("kernel")
 
 
-class Trainer(keras.Model):
+class Trainer(ObservedModel):
     """Holds a network (`.net`) and trains it on all its heads; validation looks at the main head alone.
 
     Args:
@@ -52,17 +53,13 @@ class Trainer(keras.Model):
         clip: Callable[[Sequence[tf.Tensor]], Sequence[tf.Tensor]] | None = None,
         observers: Sequence[Observer] = (),
     ) -> None:
-        super().__init__(name="trainer")
-        self.net = net
+        super().__init__(net, observers, name="trainer")
         self.heads = tuple(heads)
         self.main_head = next(head for head in heads if head.main)
-        self.objective = objective
+        self.goal = objective
         self.clip = clip
-        self.observers = tuple(observers)
         self.loss_metric = keras.metrics.Mean(name="loss")
         self.head_metrics = {head.name: _HeadMetrics(head.name, classes) for head in heads}
-        for observer in self.observers:
-            observer.build([variable.path for variable in net.trainable_variables], net.trainable_variables)
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -71,33 +68,29 @@ class Trainer(keras.Model):
 
     def call(self, images: tf.Tensor, training: bool | None = None) -> dict[str, tf.Tensor]:
         """Return float32 logits `[N, K]` by head name."""
-        outputs = self.net(images, training=training)
-        if not isinstance(outputs, dict):
-            outputs = {self.main_head.name: outputs}
-        return {head.name: tf.cast(outputs[head.name], tf.float32) for head in self.heads}
+        return self._logits(self.net(images, training=training))
 
-    def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, Any]:
-        images, targets, _ = keras.utils.unpack_x_y_sample_weight(data)
-        variables = self.net.trainable_variables
-        with tf.GradientTape() as tape:
-            logits = self(images, training=True)
-            losses = {name: self._loss(targets, logits[name]) for name in logits}
-            total = tf.add_n([head.loss_weight * tf.reduce_mean(losses[head.name]) for head in self.heads])
-            scaled = self.optimizer.scale_loss(total)
-        for observer in self.observers:
-            observer.forward(images, targets, logits, total)
-        raw = self._rescale(tape.gradient(scaled, variables), up=False)
-        for observer in self.observers:
-            observer.gradients(raw)
-        final = self._final(raw, variables)
-        for observer in self.observers:
-            observer.clipped(final)
-        self.optimizer.apply(self._rescale(final, up=True), variables)
-        for observer in self.observers:
-            observer.applied()
-        self.loss_metric.update_state(total, sample_weight=tf.shape(images)[0])
-        for name in logits:
-            self.head_metrics[name].update(targets, logits[name], losses[name])
+    def objective(self, outputs: Any, targets: tf.Tensor, weights: Any, images: tf.Tensor) -> tf.Tensor:
+        """Return the heads' weighted losses, summed."""
+        losses = self._cross_entropies(outputs, targets)
+        return tf.add_n([head.loss_weight * tf.reduce_mean(losses[head.name]) for head in self.heads])
+
+    def final(self, gradients: Gradients) -> Gradients:
+        """Clip, then add the gradient of the L2 penalty."""
+        if self.clip is not None:
+            gradients = self.clip(gradients)
+        if self.goal.l2:
+            pairs = zip(gradients, self.net.trainable_variables, strict=True)
+            gradients = [g + self.goal.l2 * v.value if is_kernel(v) else g for g, v in pairs]
+        return gradients
+
+    def measured(
+        self, outputs: Any, targets: tf.Tensor, weights: Any, images: tf.Tensor, loss: tf.Tensor
+    ) -> dict[str, Any]:
+        self.loss_metric.update_state(loss, sample_weight=tf.shape(images)[0])
+        logits, losses = self._logits(outputs), self._cross_entropies(outputs, targets)
+        for name, metrics in self.head_metrics.items():
+            metrics.update(targets, logits[name], losses[name])
         return self._train_logs()
 
     def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, Any]:
@@ -108,35 +101,24 @@ class Trainer(keras.Model):
         self.head_metrics[name].update(targets, logits, losses)
         return self.head_metrics[name].main_logs()
 
-    def _loss(self, targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-        """Return the cross-entropy of each example, `[N]`."""
-        smoothing, weights = self.objective.label_smoothing, self.objective.class_weights
+    def _logits(self, outputs: Any) -> dict[str, tf.Tensor]:
+        return {name: tf.cast(logits, tf.float32) for name, logits in self.named(outputs).items()}
+
+    def _cross_entropies(self, outputs: Any, targets: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Return each head's cross-entropy of each example, `[N]`."""
+        smoothing, weights = self.goal.label_smoothing, self.goal.class_weights
         smooth = targets * (1 - smoothing) + smoothing / targets.shape[-1] if smoothing else targets
-        losses = tf.nn.softmax_cross_entropy_with_logits(smooth, logits)
-        return losses * tf.linalg.matvec(targets, tf.constant(weights, tf.float32)) if weights else losses
-
-    def _rescale(self, gradients: Sequence[tf.Tensor], up: bool) -> Sequence[tf.Tensor]:
-        """Take float16's loss scale out of gradients, or put it back, which its optimizer expects."""
-        if not isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
-            return gradients
-        scale = self.optimizer.scale_loss(tf.ones(()))
-        return [gradient * scale if up else gradient / scale for gradient in gradients]
-
-    def _final(self, gradients: Sequence[tf.Tensor], variables: Sequence[Any]) -> Sequence[tf.Tensor]:
-        if self.clip is not None:
-            gradients = self.clip(gradients)
-        if self.objective.l2:
-            pairs = zip(gradients, variables, strict=True)
-            gradients = [g + self.objective.l2 * v.value if is_kernel(v) else g for g, v in pairs]
-        return gradients
+        found = {}
+        for name, logits in self._logits(outputs).items():
+            losses = tf.nn.softmax_cross_entropy_with_logits(smooth, logits)
+            found[name] = losses * tf.linalg.matvec(targets, tf.constant(weights, tf.float32)) if weights else losses
+        return found
 
     def _train_logs(self) -> dict[str, Any]:
         logs = self.head_metrics[self.main_head.name].main_logs() | {"loss": self.loss_metric.result()}
         if len(self.heads) > 1:
             for head in self.head_metrics.values():
                 logs |= {metric.name: metric.result() for metric in head.all()}
-        for observer in self.observers:
-            logs |= {metric.name: metric.result() for metric in observer.metrics()}
         return logs
 
 

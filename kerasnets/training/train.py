@@ -16,7 +16,9 @@ from kerasnets.config import Config
 from kerasnets.console import err, stdout_to_stderr
 from kerasnets.errors import Interrupted
 from kerasnets.run import Run
+from kerasnets.telemetry.events import Events
 from kerasnets.telemetry.tensorboard import TensorBoard
+from kerasnets.telemetry.writer import ProbeWriter
 from kerasnets.training.callbacks import BestWeights, History, StopOnNonFinite, Timing
 from kerasnets.training.job import Job, assemble
 from kerasnets.training.results import finish
@@ -54,18 +56,14 @@ def callbacks(run: Run, job: Job) -> tuple[list[keras.callbacks.Callback], BestW
     """Return the callbacks of a run in their order, and the one that knows the best epoch."""
     settings, telemetry = job.config.training, job.config.telemetry
     best = BestWeights(lambda: save(job.fast.to_plain(), run.path / "model.keras"), settings.monitor)
-    board = TensorBoard(
-        run.tensorboard,
-        main_head=job.trainer.main_head.name,
-        every=telemetry.every,
-        scalars=job.scalars,
-        histograms=telemetry.histograms,
-        graph=telemetry.graph,
-        config=job.config.dump(),
-    )
+    events, main_head = Events(run.tensorboard), job.trainer.main_head.name
+    board = TensorBoard(events, main_head=main_head, graph=telemetry.graph, config=job.config.dump())
     found: list[keras.callbacks.Callback] = [Timing(job.images)]
     if settings.ema is not None:
         found.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
+    if job.probe is not None:
+        limit = telemetry.max_megabytes
+        found.append(ProbeWriter(job.probe, run.telemetry, events, max_megabytes=limit, main_head=main_head))
     found += [History(run.path / "history.csv"), board, StopOnNonFinite(), best]
     if settings.early_stopping is not None:
         monitor, mode = f"val_{settings.monitor}", "max" if settings.monitor == "accuracy" else "min"

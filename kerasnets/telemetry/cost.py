@@ -1,0 +1,44 @@
+"""What telemetry costs: its share of the time, as far as one run can tell, and the size that it may reach."""
+
+import math
+import statistics
+
+MEGABYTE = 1e6
+
+
+def interval(every: int, used: int, limit: float) -> int | None:
+    """Return the steps between two samples when `used` of `limit` bytes are written; None: no histograms any more.
+
+    The interval doubles when half of the limit is used, when half of what was left then is used, and so on: however
+    long the run, the limit is not reached.
+    """
+    left = 1 - used / limit
+    if left < 1 / 32:
+        return None
+    return every * 2 ** max(0, math.floor(-math.log2(left)))
+
+
+class Clock:
+    """Compares the steps that were sampled with those around them.
+
+    `python -m` timers around callbacks miss what the graph does; the difference of whole steps has both. What every
+    step pays (the gradient's norm, three numbers kept) is not in it: `kerasnets benchmark telemetry` measures all.
+    """
+
+    def __init__(self) -> None:
+        self._plain: list[float] = []
+        self._sampled: list[float] = []
+        self._steps = 0
+
+    def step(self, seconds: float, touched: bool) -> None:
+        """Count a step; `touched`: it was sampled, or follows one and so waited for its writing."""
+        (self._sampled if touched else self._plain).append(seconds)
+
+    @property
+    def share(self) -> float | None:
+        """Share of the training time that telemetry took; None where there is nothing to compare."""
+        if not self._plain or not self._sampled:
+            return None
+        usual = statistics.median(self._plain)
+        extra = sum(self._sampled) - usual * len(self._sampled)
+        return max(0.0, extra) / (sum(self._plain) + sum(self._sampled))

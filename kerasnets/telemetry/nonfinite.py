@@ -1,0 +1,100 @@
+"""The first NaN or Inf of a run: an observer that notices it at the step where it arises, and says in which layer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from kerasnets.telemetry.observers import Forward, Observer, Watched, state
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Where the first non-finite value was.
+
+    Attributes:
+        step: the optimizer step, from 1.
+        kind: "input", "weight", "activation", "loss", "gradient", or "gradient_norm" when only the norm overflowed.
+        layer: the first layer in the order of computation; for gradients, which are computed backwards, the last.
+    """
+
+    step: int
+    kind: str
+    layer: str
+
+    @property
+    def words(self) -> str:
+        """Say it: `step 57: the activation of conv2_block1_relu`."""
+        of = f" of {self.layer}" if self.layer else ""
+        return f"step {self.step}: the {self.kind.replace('_', ' ')}{of} is not finite"
+
+
+class NonFinite(Observer):
+    """Looks at loss and gradient norm in every step, and at every tensor in the first step where one is not finite.
+
+    Args:
+        scaled: float16 with loss scaling, where gradients overflow now and then and the optimizer skips that step: then
+            only the loss counts.
+    """
+
+    def __init__(self, scaled: bool = False) -> None:
+        self._scaled = scaled
+
+    def build(self, watched: Watched) -> None:
+        self._watched = watched
+        self._step = state(0, tf.int64, "nonfinite_step")
+        self._first = state(0, tf.int64, "nonfinite_first_step")
+        kinds = {"input": 1, "weight": len(watched.variables), "activation": len(watched.activations), "loss": 1}
+        self._flags = {
+            kind: state(tf.zeros(size, tf.bool), tf.bool, f"nonfinite_{kind}")
+            for kind, size in (kinds | {"gradient": len(watched.variables)}).items()
+        }
+
+    def forward(self, seen: Forward) -> None:
+        self._step.assign_add(1)
+        self._seen = seen
+
+    def gradients(self, raw: Sequence[tf.Tensor | None], norm: tf.Tensor) -> None:
+        fine = tf.math.is_finite(self._seen.loss)
+        if not self._scaled:
+            fine = tf.logical_and(fine, tf.math.is_finite(norm))
+        first = tf.logical_and(tf.logical_not(fine), tf.equal(self._first, 0))
+        tf.cond(first, lambda: self._look(raw), lambda: tf.constant(False))
+
+    def _look(self, raw: Sequence[tf.Tensor | None]) -> tf.Tensor:
+        seen, watched = self._seen, self._watched
+        self._first.assign(self._step)
+        tensors = {
+            "input": [seen.images],
+            "weight": [variable.value for variable in watched.variables],
+            "activation": list(seen.activations.values()),
+            "loss": [seen.loss],
+            "gradient": [tf.zeros(()) if gradient is None else gradient for gradient in raw],
+        }
+        for kind, found in tensors.items():
+            self._flags[kind].assign(tf.stack([_broken(tensor) for tensor in found]))
+        return tf.constant(True)
+
+    def found(self) -> Trouble | None:
+        """Return the first trouble since the start or `reset`, or None."""
+        step = int(self._first.numpy())
+        if not step:
+            return None
+        watched = self._watched
+        names: dict[str, Sequence[str]] = {"input": ("image",), "weight": watched.names, "loss": ("",)}
+        names |= {"activation": tuple(watched.activations), "gradient": watched.names}
+        for kind, flags in self._flags.items():
+            places = np.flatnonzero(flags.numpy())
+            if len(places):
+                return Trouble(step, kind, names[kind][places[-1 if kind == "gradient" else 0]])
+        return Trouble(step, "gradient_norm", "")
+
+    def reset(self) -> None:
+        """Look for the next one."""
+        self._first.assign(0)
+
+
+def _broken(tensor: Any) -> tf.Tensor:
+    return tf.logical_not(tf.reduce_all(tf.math.is_finite(tensor)))

@@ -1,0 +1,150 @@
+"""The training step with observers: a Keras model that holds a network and lets observers see each step of `fit`."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kerasnets.telemetry.observers import Forward, Observer
+from kerasnets.telemetry.taps import output_names, tap
+
+Gradients = Sequence[tf.Tensor | None]
+
+
+class ObservedModel(keras.Model):
+    """Trains a functional network with whatever it is compiled with; observers see the real step.
+
+    The network itself (`net`) is untouched: save that one. `compile` and `fit` work as for any Keras model, with mixed
+    precision, `jit_compile`, `steps_per_execution` and under `tf.distribute`, where observers see the gradients summed
+    over all replicas and the first replica's share of the batch.
+
+    Args:
+        net: functional model of one input.
+        observers: called at the fixed points of every step, in order.
+    """
+
+    def __init__(self, net: keras.Model, observers: Sequence[Observer] = (), name: str | None = None) -> None:
+        super().__init__(name=name)
+        self.net = net
+        self.observers = tuple(observers)
+        self._forward: Callable[..., Any] = net
+        if self.observers:
+            # A bound method, since Keras would track the model itself: its layers are those of `net`.
+            tapped, watched = tap(net)
+            self._forward = tapped.__call__
+            for observer in self.observers:
+                observer.build(watched)
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        return [*super().metrics, *(metric for observer in self.observers for metric in observer.metrics())]
+
+    def call(self, images: tf.Tensor, training: bool | None = None) -> Any:
+        return self.net(images, training=training)
+
+    def objective(self, outputs: Any, targets: Any, weights: Any, images: tf.Tensor) -> tf.Tensor:
+        """Return the scalar to minimise: here, what `compile` was given."""
+        return self._compute_loss(images, targets, outputs, weights, training=True)
+
+    def final(self, gradients: Gradients) -> Gradients:
+        """Return the gradients as the optimizer gets them: here, unchanged; `compile`'s optimizer may clip them."""
+        return gradients
+
+    def measured(self, outputs: Any, targets: Any, weights: Any, images: tf.Tensor, loss: tf.Tensor) -> dict[str, Any]:
+        """Update metrics after a step and return the logs."""
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync  # by which Keras divides the loss
+        self._loss_tracker.update_state(loss * replicas, sample_weight=tf.shape(images)[0])
+        return self.compute_metrics(images, targets, outputs, weights)
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        images, targets, weights = keras.utils.unpack_x_y_sample_weight(data)
+        variables = self.net.trainable_variables
+        with tf.GradientTape(persistent=bool(self.observers)) as tape:
+            outputs, activations = self._run(images, training=True)
+            loss = self.objective(outputs, targets, weights, images)
+            scaled = self.optimizer.scale_loss(loss)
+        self._observe_forward(images, targets, weights, outputs, activations, loss, scaled, tape)
+        gradients = self._summed(self._rescaled(tape.gradient(scaled, variables), up=False))
+        norm = tf.linalg.global_norm([gradient for gradient in gradients if gradient is not None])
+        self._observe(lambda observer: observer.gradients(gradients, norm))
+        final = self.final(gradients)
+        self._observe(lambda observer: observer.clipped(final))
+        self._apply(final, variables)
+        self._observe(lambda observer: observer.applied())
+        logs = self.measured(outputs, targets, weights, images, loss)
+        return logs | {m.name: m.result() for observer in self.observers for m in observer.metrics()}
+
+    def _observe(self, look: Callable[[Observer], None]) -> None:
+        for observer in self.observers:
+            look(observer)
+
+    def _observe_forward(
+        self,
+        images: tf.Tensor,
+        targets: Any,
+        weights: Any,
+        outputs: Any,
+        activations: dict[str, tf.Tensor],
+        loss: tf.Tensor,
+        scaled: tf.Tensor,
+        tape: tf.GradientTape,
+    ) -> None:
+        named = self.named(outputs)
+        seen = Forward(
+            images=images,
+            outputs=named,
+            loss=loss,
+            activations=activations,
+            learning_rate=tf.cast(self.optimizer.learning_rate, tf.float32),
+            head_gradients=lambda head: self._of_head(tape, scaled, named[head]),
+            inference_loss=lambda: self.objective(self._run(images, training=False)[0], targets, weights, images),
+        )
+        self._observe(lambda observer: observer.forward(seen))
+
+    def _run(self, images: tf.Tensor, training: bool) -> tuple[Any, dict[str, tf.Tensor]]:
+        """Return the network's outputs in its own structure, and the activations that are watched."""
+        if not self.observers:
+            return self.net(images, training=training), {}
+        found = self._forward(images, training=training)
+        outputs = found["outputs"]
+        structure = self.net.output
+        if isinstance(structure, dict):
+            return outputs, found["activations"]
+        listed = list(outputs.values())
+        return (listed if isinstance(structure, list | tuple) else listed[0]), found["activations"]
+
+    def named(self, outputs: Any) -> dict[str, tf.Tensor]:
+        """Return the outputs of the network by name."""
+        if isinstance(outputs, dict):
+            return outputs
+        listed = outputs if isinstance(outputs, list | tuple) else [outputs]
+        return dict(zip(output_names(self.net), listed, strict=True))
+
+    def _of_head(self, tape: tf.GradientTape, loss: tf.Tensor, output: tf.Tensor) -> Gradients:
+        """Return what reaches the variables through one output alone."""
+        through = tape.gradient(loss, output)
+        found = tape.gradient(output, self.net.trainable_variables, output_gradients=through)
+        return self._summed(self._rescaled(found, up=False))
+
+    def _rescaled(self, gradients: Gradients, up: bool) -> Gradients:
+        """Take float16's loss scale out of gradients, or put it back, which its optimizer expects."""
+        if not isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+            return gradients
+        scale = self.optimizer.scale_loss(tf.ones(()))
+        return [g if g is None else g * scale if up else g / scale for g in gradients]
+
+    def _summed(self, gradients: Gradients) -> Gradients:
+        """Make gradients dense and, under `tf.distribute`, sum them over the replicas."""
+        dense = [None if g is None else tf.convert_to_tensor(g) for g in gradients]
+        if tf.distribute.get_strategy().num_replicas_in_sync == 1:
+            return dense
+        context = tf.distribute.get_replica_context()
+        reduced = iter(context.all_reduce(tf.distribute.ReduceOp.SUM, [g for g in dense if g is not None]))
+        return [None if g is None else next(reduced) for g in dense]
+
+    def _apply(self, gradients: Gradients, variables: Sequence[Any]) -> None:
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        if replicas > 1:  # the optimizer sums over the replicas once more
+            gradients = [g if g is None else g / replicas for g in gradients]
+        self.optimizer.apply(self._rescaled(gradients, up=True), variables)

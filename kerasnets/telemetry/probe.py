@@ -1,0 +1,318 @@
+"""The probe: an observer that samples statistics of every weight, gradient, update and activation of the real step.
+
+Samples are taken in the graph, at the first steps and then every so many; on other steps a `tf.cond` skips all of it.
+The host reads a handful of small variables after a sampled step.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from kerasnets.telemetry.observers import Forward, Observer, Watched, state
+from kerasnets.telemetry.record import (
+    ACTIVATION,
+    CLIPPED,
+    GRADIENT,
+    HEAD,
+    INPUT,
+    STATISTICS,
+    UPDATE,
+    WEIGHT,
+    Layers,
+)
+from kerasnets.telemetry.statistics import (
+    BUCKETS,
+    RECTIFIERS,
+    SATURATION,
+    describe_all,
+    first_images,
+    saturated_share,
+    silent_channels,
+)
+
+FIRST = (1, 2, 5, 10, 20, 50)
+"""Steps that are sampled whatever the interval."""
+FIRST_SLOW = (50, 200)
+"""The same for samples that need passes of their own."""
+RING = 1024
+"""Steps whose loss, gradient norm and learning rate the device remembers until the host reads them."""
+_STEP_VALUES = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Kind:
+    """One kind's statistics at one step.
+
+    Attributes:
+        names: L tensors, in order of depth.
+        moments: float32 `[L, 8]`, in the order of `record.STATISTICS`.
+        counts: float32 `[L, BUCKETS]`: histograms from min to max; None where none were taken.
+        extras: extra -> float32 `[L]`, NaN where it does not apply.
+    """
+
+    names: tuple[str, ...]
+    moments: np.ndarray
+    counts: np.ndarray | None
+    extras: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """What the probe saw at one step: kind -> statistics; layer -> share of the epoch's samples, `[C]`, in which each
+    channel was dead; and the loss in inference mode, where that was measured."""
+
+    step: int
+    kinds: dict[str, Kind]
+    dead: dict[str, np.ndarray]
+    inference_loss: float | None = None
+
+
+class _Store:
+    """Device variables for one kind's statistics."""
+
+    def __init__(self, kind: str, names: Sequence[str]) -> None:
+        label = kind.replace(":", "_")
+        self.names = tuple(names)
+        self.moments = state(tf.zeros([len(self.names), len(STATISTICS)]), tf.float32, f"{label}_moments")
+        self.counts = state(tf.zeros([len(self.names), BUCKETS]), tf.float32, f"{label}_counts")
+
+    def take(self, tensors: Sequence[tf.Tensor], histogram: tf.Tensor) -> None:
+        moments, counts = describe_all(tensors, histogram)
+        self.moments.assign(moments)
+        self.counts.assign(counts)
+
+    def kind(self, histogram: bool, **extras: np.ndarray) -> Kind:
+        counts = self.counts.numpy() if histogram else None
+        return Kind(self.names, self.moments.numpy(), counts, extras)
+
+
+class Probe(Observer):
+    """Samples statistics of the training step.
+
+    Args:
+        every: optimizer steps between two samples.
+        slow_every: steps between two samples that need passes of their own: each head's gradients, the loss in
+            inference mode.
+        activations: look at activations too.
+        histograms: take histograms; `pause_histograms` stops that.
+        clipping: gradients are clipped, so what the optimizer gets is looked at as well.
+    """
+
+    def __init__(
+        self,
+        every: int = 100,
+        slow_every: int = 500,
+        *,
+        activations: bool = True,
+        histograms: bool = True,
+        clipping: bool = False,
+    ) -> None:
+        self._first_every = self._interval = every
+        self._first_slow_every = slow_every
+        self._activations = activations
+        self._clipping = clipping
+        self._histograms = histograms
+
+    def build(self, watched: Watched) -> None:
+        self.watched = watched
+        self._step = state(0, tf.int64, "probe_step")
+        self._every = state(self._first_every, tf.int64, "probe_every")
+        self._slow_every = state(self._first_slow_every, tf.int64, "probe_slow_every")
+        self._histogram = state(self._histograms, tf.bool, "probe_histograms")
+        self._ring = state(tf.zeros([RING, _STEP_VALUES]), tf.float32, "probe_ring")
+        self._inference_loss = state(0.0, tf.float32, "probe_inference_loss")
+        names = watched.names
+        kinds = [GRADIENT, *([CLIPPED] if self._clipping else []), WEIGHT, UPDATE]
+        self._stores = {kind: _Store(kind, names) for kind in kinds}
+        self._stores[INPUT] = _Store(INPUT, ("image",))
+        self._before_norm = state(tf.zeros(len(names)), tf.float32, "probe_norm_before")
+        self._heads = {head: _Store(HEAD + head, names) for head in watched.heads if len(watched.heads) > 1}
+        if self._activations:
+            self._build_activations()
+
+    def _build_activations(self) -> None:
+        watched = self.watched.activations
+        self._stores[ACTIVATION] = _Store(ACTIVATION, tuple(watched))
+        self._saturated = state(tf.zeros(len(watched)), tf.float32, "probe_saturated")
+        channels = {name: self.watched.shapes[name][-1] or 0 for name, f in watched.items() if f in RECTIFIERS}
+        ends = np.cumsum([0, *channels.values()]).tolist()
+        self._channels = {name: slice(a, b) for name, a, b in zip(channels, ends, ends[1:], strict=False)}
+        self._dead = state(tf.zeros(ends[-1]), tf.float32, "probe_dead")
+        self._dead_samples = state(tf.zeros(ends[-1]), tf.float32, "probe_dead_samples")
+        self._samples = state(0.0, tf.float32, "probe_samples")
+
+    # In the graph.
+
+    def forward(self, seen: Forward) -> None:
+        self._step.assign_add(1)
+        self._slow = _due(self._step, self._slow_every, FIRST_SLOW)
+        self._sampled = tf.logical_or(self._slow, _due(self._step, self._every, FIRST))
+        self._loss, self._rate = tf.cast(seen.loss, tf.float32), seen.learning_rate
+        _when(self._sampled, lambda: self._see_forward(seen))
+        _when(self._slow, lambda: self._see_slowly(seen))
+
+    def gradients(self, raw: Sequence[tf.Tensor | None], norm: tf.Tensor) -> None:
+        place = tf.cast((self._step - 1) % RING, tf.int32)
+        row = tf.stack([self._loss, norm, self._rate])
+        self._ring.assign(tf.tensor_scatter_nd_update(self._ring, [[place]], [row]))
+        self._see(GRADIENT, raw)
+
+    def clipped(self, gradients: Sequence[tf.Tensor | None]) -> None:
+        if self._clipping:
+            self._see(CLIPPED, gradients)
+        # The weights before the update. On steps without a sample the branch returns tensors of the same shapes that
+        # exist anyway: reading the weights would have the optimizer copy them, and zeros would have to be filled in.
+        present = self._dense(gradients)
+        self._before = tf.cond(
+            self._sampled,
+            lambda: [tf.identity(variable.value) for variable in self.watched.variables],
+            lambda: [tf.cast(g, v.dtype) for g, v in zip(present, self.watched.variables, strict=True)],
+        )
+
+    def applied(self) -> None:
+        _when(self._sampled, self._see_update)
+
+    def _see_forward(self, seen: Forward) -> None:
+        self._stores[INPUT].take([first_images(seen.images)], self._histogram)
+        if not self._activations:
+            return
+        self._stores[ACTIVATION].take([first_images(x) for x in seen.activations.values()], self._histogram)
+        functions = self.watched.activations
+        self._saturated.assign(
+            tf.stack(
+                [
+                    saturated_share(first_images(x), functions[name]) if functions[name] in SATURATION else 0.0
+                    for name, x in seen.activations.items()
+                ]
+            )
+        )
+        if self._channels:
+            dead = tf.concat([silent_channels(seen.activations[name]) for name in self._channels], axis=0)
+            self._dead.assign(dead)
+            self._dead_samples.assign_add(dead)
+            self._samples.assign_add(1.0)
+
+    def _see_slowly(self, seen: Forward) -> None:
+        self._inference_loss.assign(tf.cast(seen.inference_loss(), tf.float32))
+        for head, store in self._heads.items():
+            store.take(self._dense(seen.head_gradients(head)), tf.constant(False))
+
+    def _see(self, kind: str, gradients: Sequence[tf.Tensor | None]) -> None:
+        _when(self._sampled, lambda: self._stores[kind].take(self._dense(gradients), self._histogram))
+
+    def _see_update(self) -> None:
+        after = [variable.value for variable in self.watched.variables]
+        self._stores[WEIGHT].take(after, self._histogram)
+        updates = [a - b for a, b in zip(after, self._before, strict=True)]
+        self._stores[UPDATE].take(updates, self._histogram)
+        self._before_norm.assign(tf.stack([tf.cast(tf.norm(before), tf.float32) for before in self._before]))
+
+    def _dense(self, gradients: Sequence[tf.Tensor | None]) -> list[tf.Tensor]:
+        """Return the gradients with zeros for variables that the loss does not depend on."""
+        pairs = zip(gradients, self.watched.variables, strict=True)
+        return [tf.zeros(v.shape, v.dtype) if g is None else g for g, v in pairs]
+
+    # On the host.
+
+    @property
+    def every(self) -> int:
+        """The interval between two samples; setting it takes effect at the next step."""
+        return self._interval
+
+    @every.setter
+    def every(self, steps: int) -> None:
+        self._interval = steps
+        self._every.assign(steps)
+
+    @property
+    def step(self) -> int:
+        """Optimizer steps so far."""
+        return int(self._step.numpy())
+
+    def pause_histograms(self) -> None:
+        """Take no more histograms."""
+        self._histogram.assign(False)
+        self._histograms = False
+
+    def due(self, step: int) -> bool:
+        """Tell whether `step` is sampled; nothing is asked of the device."""
+        return step in FIRST or step % self._interval == 0 or self._due_slowly(step)
+
+    def _due_slowly(self, step: int) -> bool:
+        return step in FIRST_SLOW or step % self._first_slow_every == 0
+
+    def sample(self, step: int) -> Sample:
+        """Return what was seen at `step`, the last sampled one."""
+        slow = self._due_slowly(step)
+        kinds = {kind: store.kind(self._histograms) for kind, store in self._stores.items()}
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = kinds[UPDATE].moments[:, STATISTICS.index("l2")] / self._before_norm.numpy()
+        kinds[UPDATE].extras["ratio"] = np.where(np.isfinite(ratio), ratio, np.nan)
+        dead: dict[str, np.ndarray] = {}
+        if self._activations:
+            dead = self._add_activations(kinds[ACTIVATION])
+        if slow:
+            kinds |= {HEAD + head: _reached(store.kind(False)) for head, store in self._heads.items()}
+        return Sample(step, kinds, dead, float(self._inference_loss.numpy()) if slow else None)
+
+    def _add_activations(self, kind: Kind) -> dict[str, np.ndarray]:
+        functions = list(self.watched.activations.values())
+        kind.extras["saturated"] = np.where([f in SATURATION for f in functions], self._saturated.numpy(), np.nan)
+        now, samples = self._dead.numpy(), max(float(self._samples.numpy()), 1.0)
+        shares = self._dead_samples.numpy() / samples
+        dead = {name: shares[where] for name, where in self._channels.items()}
+        blank = np.full(len(functions), np.nan, np.float32)
+        kind.extras["dead"], kind.extras["dead_epoch"] = blank, blank.copy()
+        for place, name in enumerate(kind.names):
+            if name in dead:
+                kind.extras["dead"][place] = now[self._channels[name]].mean()
+                kind.extras["dead_epoch"][place] = (dead[name] >= 1).mean()
+        return dead
+
+    def forget_epoch(self) -> None:
+        """Begin to count dead channels anew."""
+        if self._activations:
+            self._dead_samples.assign(tf.zeros_like(self._dead_samples))
+            self._samples.assign(0.0)
+
+    def steps(self, first: int, last: int) -> list[tuple[int, float, float, float]]:
+        """Return (step, loss, gradient norm, learning rate) of the steps `first` to `last`, those still remembered."""
+        ring = self._ring.numpy()
+        first = max(first, last - RING + 1)
+        return [(step, *(float(value) for value in ring[(step - 1) % RING])) for step in range(first, last + 1)]  # type: ignore[misc]
+
+    def layers(self, steps_per_epoch: int, main_head: str | None = None) -> Layers:
+        """Describe what is watched, for the record."""
+        return Layers(
+            variables=self.watched.names,
+            activations=dict(self.watched.activations) if self._activations else {},
+            heads=self.watched.heads,
+            main_head=main_head or self.watched.heads[-1],
+            every=self._first_every,
+            steps_per_epoch=steps_per_epoch,
+            clipping=self._clipping,
+        )
+
+
+def _due(step: tf.Variable, every: tf.Variable, first: Sequence[int]) -> tf.Tensor:
+    now = step.read_value()
+    return tf.logical_or(tf.reduce_any(tf.equal(now, tf.constant(first, tf.int64))), tf.equal(now % every, 0))
+
+
+def _when(condition: tf.Tensor, look: object) -> None:
+    """Do `look` in the graph only where `condition` holds."""
+
+    def taken() -> tf.Tensor:
+        look()  # type: ignore[operator]
+        return tf.constant(True)
+
+    tf.cond(condition, taken, lambda: tf.constant(False))
+
+
+def _reached(kind: Kind) -> Kind:
+    """Leave out the variables that a head's gradient does not reach."""
+    l2, bad = kind.moments[:, STATISTICS.index("l2")], kind.moments[:, STATISTICS.index("nan") :].sum(axis=1)
+    keep = np.flatnonzero((l2 > 0) | (bad > 0))
+    return Kind(tuple(kind.names[place] for place in keep), kind.moments[keep], None, {})

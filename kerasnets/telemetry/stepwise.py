@@ -1,0 +1,30 @@
+"""A callback that counts optimizer steps: the horizontal axis of all that we write."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+
+class Stepwise(keras.callbacks.Callback):
+    """Counts optimizer steps, also where Keras runs several of them at once (`steps_per_execution`).
+
+    Attributes:
+        step: steps done, from 1 on.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.step = 0
+        self._batch = -1
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        self._batch = -1
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        before, self.step = self.step, self.step + batch - self._batch
+        self._batch = batch
+        self.on_steps_end(range(before + 1, self.step + 1))
+
+    def on_steps_end(self, steps: range) -> None:
+        """See that these steps are done."""
