@@ -4,11 +4,10 @@ import re
 from pathlib import Path
 
 import click
-from PIL import Image
 
 from kerasnets.console import emit_json, out
 from kerasnets.data import sources
-from kerasnets.data.raw import read
+from kerasnets.data.raw import picture
 from kerasnets.data.sources import Split
 from kerasnets.run import Run
 
@@ -33,7 +32,7 @@ def samples(run: Path, split_name: str, count: int, output: Path | None, as_json
     for index in _in_turn(split, count, opened.skipped(split_name)):
         label = re.sub(r"[^\w.-]", "_", dataset.class_names[split.labels[index]])
         path = folder / f"{label}-{index}.png"
-        _image(split, index).save(path)
+        picture(split, index).save(path)
         written.append(path)
     if as_json:
         emit_json({"schema": 1, "files": [str(path) for path in written]})
@@ -50,9 +49,3 @@ def _in_turn(split: Split, count: int, skipped: frozenset[int]) -> list[int]:
             order.append((turn.setdefault(label, 0), label, index))
             turn[label] += 1
     return [index for _, _, index in sorted(order)[:count]]
-
-
-def _image(split: Split, index: int) -> Image.Image:
-    """Return an image as training sees it before its resize: 8-bit RGB (grey for grey arrays), upright."""
-    pixels = read(split.paths[index], 3) if split.paths is not None else split.images[index]  # type: ignore[index]
-    return Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)

@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from kerasnets.data import decode
 from kerasnets.data.decode import DecodeError
@@ -26,6 +27,16 @@ def read(path: Path, channels: int) -> np.ndarray:
     except (DecodeError, OSError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise DecodeError(f"{path}: {reason}") from error
+
+
+def picture(split: Split, index: int) -> Image.Image:
+    """Return an image as training sees it before its resize: 8-bit RGB (grey for grey arrays), upright.
+
+    Raises:
+        DecodeError: Its file cannot be read or decoded; the message begins with the path.
+    """
+    pixels = read(split.paths[index], 3) if split.paths is not None else split.images[index]  # type: ignore[index]
+    return Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)
 
 
 def kept(split: Split, skip: frozenset[int]) -> list[int]:

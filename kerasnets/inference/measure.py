@@ -41,28 +41,59 @@ class Measures:
         }
 
 
-def calibration_error(probabilities: np.ndarray, targets: np.ndarray, bins: int = BINS) -> float:
-    """Return the expected calibration error of `[N, K]` probabilities for true classes `[N]`.
+@dataclass(frozen=True)
+class Reliability:
+    """Confidence and accuracy in equally wide bins of the best class's probability; NaN in empty bins.
 
-    The mean, over equally wide bins of the best class's probability, of how far accuracy and probability are apart,
-    weighted by the images in each bin (Guo et al. 2017, "On Calibration of Modern Neural Networks", sec. 2).
+    Attributes:
+        count: int `[bins]`, images in each.
+        confidence: float `[bins]`, the mean probability of the best class.
+        accuracy: float `[bins]`, the share of images that are right.
     """
-    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == targets
+
+    count: np.ndarray
+    confidence: np.ndarray
+    accuracy: np.ndarray
+
+    @property
+    def ece(self) -> float:
+        """Expected calibration error.
+
+        The mean over the bins of how far accuracy and confidence are apart, weighted by the images in each (Guo et al.
+        2017, "On Calibration of Modern Neural Networks", sec. 2).
+        """
+        gaps = np.abs(np.nan_to_num(self.accuracy - self.confidence))
+        return float((self.count * gaps).sum() / self.count.sum())
+
+
+def reliability(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> Reliability:
+    """Bin N images by the best class's probability, float `[N]`; `right` says whether it is the true class."""
     # Bins are open below and closed above, as in the paper.
     place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    gaps = np.bincount(place, weights=confidence - right, minlength=bins)
-    return float(np.abs(gaps).sum() / len(targets))
+    count = np.bincount(place, minlength=bins)
+    with np.errstate(invalid="ignore"):
+        means = (np.bincount(place, weights=values, minlength=bins) / count for values in (confidence, right))
+        return Reliability(count, *means)
+
+
+def calibration_error(probabilities: np.ndarray, targets: np.ndarray, bins: int = BINS) -> float:
+    """Return the expected calibration error of `[N, K]` probabilities for true classes `[N]`."""
+    return reliability(probabilities.max(axis=1), probabilities.argmax(axis=1) == targets, bins).ece
+
+
+def scores(targets: np.ndarray, predicted: np.ndarray, labels: Sequence[str]) -> dict[str, dict[str, float | int]]:
+    """Return class -> precision, recall, f1 and support of int `[N]` predicted classes; see `Measures.per_class`."""
+    found = metrics.precision_recall_fscore_support(targets, predicted, labels=np.arange(len(labels)), zero_division=0)
+    names = ("precision", "recall", "f1")
+    return {
+        label: {**{name: float(found[i][k]) for i, name in enumerate(names)}, "support": int(found[3][k])}
+        for k, label in enumerate(labels)
+    }
 
 
 def measure(probabilities: np.ndarray, targets: np.ndarray, labels: Sequence[str]) -> Measures:
     """Measure probabilities float32 `[N, K]` against true classes int `[N]`, N at least 1."""
     classes, predicted = np.arange(len(labels)), probabilities.argmax(axis=1)
-    scores = metrics.precision_recall_fscore_support(targets, predicted, labels=classes, zero_division=0)
-    names = ("precision", "recall", "f1")
-    per_class = {
-        label: {**{name: float(scores[i][k]) for i, name in enumerate(names)}, "support": int(scores[3][k])}
-        for k, label in enumerate(labels)
-    }
     top5 = None
     if len(labels) > TOP:
         top5 = float(metrics.top_k_accuracy_score(targets, probabilities, k=TOP, labels=classes))
@@ -71,7 +102,7 @@ def measure(probabilities: np.ndarray, targets: np.ndarray, labels: Sequence[str
         images=len(targets),
         accuracy=float(metrics.accuracy_score(targets, predicted)),
         top5=top5,
-        per_class=per_class,
+        per_class=scores(targets, predicted, labels),
         confusion=metrics.confusion_matrix(targets, predicted, labels=classes),
         ece=calibration_error(probabilities, targets),
     )
