@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from kerasnets.artifacts.export import export
     from kerasnets.config import load as load_config
+    from kerasnets.doctor.diagnose import diagnose
     from kerasnets.models import build as build_model
     from kerasnets.run import Run
     from kerasnets.training.train import train
@@ -21,11 +22,12 @@ if TYPE_CHECKING:
 _HOMES = {
     "Run": ("kerasnets.run", "Run"),
     "build_model": ("kerasnets.models", "build"),
+    "diagnose": ("kerasnets.doctor.diagnose", "diagnose"),
     "export": ("kerasnets.artifacts.export", "export"),
     "load_config": ("kerasnets.config", "load"),
     "train": ("kerasnets.training.train", "train"),
 }
-__all__ = ["Run", "build_model", "export", "load_config", "train"]
+__all__ = ["Run", "build_model", "diagnose", "export", "load_config", "train"]
 
 
 def __getattr__(name: str) -> Any:

@@ -15,6 +15,7 @@ COMMANDS = {
     "evaluate": ("kerasnets.inference.command:evaluate", "Measure a run or an exported model on labelled images."),
     "export": ("kerasnets.artifacts.command:export", "Write a run's model for servers, verify and publish it."),
     "predict": ("kerasnets.inference.command:predict", "Classify images with an exported model."),
+    "doctor": ("kerasnets.doctor.command:doctor", "Say what is wrong with a run, why, and what to try."),
     "models": ("kerasnets.models.command:models", "List the models; show one model's options and stages."),
     "config": ("kerasnets.config.command:config", "Print a resolved config, or the JSON schema of configs."),
     "samples": ("kerasnets.data.command:samples", "Write images of a run's data set as PNG files."),

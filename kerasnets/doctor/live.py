@@ -1,0 +1,33 @@
+"""`Watch`: the rules that mean something while training goes on, each heard once. No Keras: a callback calls it."""
+
+from pathlib import Path
+
+from kerasnets.config import Config
+from kerasnets.doctor.diagnose import examine
+from kerasnets.doctor.finding import Finding
+from kerasnets.doctor.reader import Reader
+from kerasnets.doctor.rules import RULES
+
+LIVE = tuple(rule for rule in RULES if rule.live)
+
+
+class Watch:
+    """Watches the run directory at `run_path` as it grows.
+
+    A finding is reported once it stands in two looks running, so that the noise of a single epoch raises no alarm;
+    values that are not finite are reported at once.
+    """
+
+    def __init__(self, run_path: Path, config: Config) -> None:
+        self._reader = Reader(run_path, config)
+        self._suspected: frozenset[str] = frozenset()
+        self._told: set[str] = set()
+
+    def check(self) -> list[Finding]:
+        """Return findings that were not returned before; to be called at the end of each epoch."""
+        found = examine(self._reader.read(), LIVE).findings
+        sure = [f for f in found if f.rule in self._suspected or f.rule == "nonfinite_values"]
+        self._suspected = frozenset(finding.rule for finding in found)
+        new = [finding for finding in sure if finding.rule not in self._told]
+        self._told |= {finding.rule for finding in new}
+        return new

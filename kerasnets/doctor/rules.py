@@ -1,0 +1,43 @@
+"""The doctor's table: every rule on one run, root causes before what they bring about."""
+
+from kerasnets.doctor import (
+    activations,
+    batch_norm,
+    classes,
+    curves,
+    generalization,
+    gradients,
+    progress,
+    tensors,
+    updates,
+)
+from kerasnets.doctor.rule import Rule
+
+RULES: tuple[Rule, ...] = (
+    activations.UNNORMALIZED,
+    curves.TOO_HIGH,
+    activations.DEAD,
+    activations.SATURATED,
+    gradients.VANISHING,
+    activations.INITIALIZATION,
+    tensors.NONFINITE,
+    gradients.EXPLODING,
+    tensors.EXPLODING,
+    curves.DIVERGENCE,
+    curves.TOO_LOW,
+    updates.TOO_LARGE,
+    updates.TOO_SMALL,
+    tensors.ALL_ZERO,
+    tensors.UNCHANGED,
+    batch_norm.GAP,
+    curves.PLATEAU,
+    generalization.UNINFORMATIVE,
+    curves.NOT_DECREASING,
+    generalization.OVERFITTING,
+    generalization.OVERTRAINING,
+    generalization.UNDERFITTING,
+    classes.IMBALANCE,
+    classes.CONFUSED,
+    progress.STALLED,
+)
+"""Findings come in this order, and a rule may explain only those after it: the first finding is the likeliest root."""
