@@ -20,7 +20,7 @@ MAY = {
     "run": {"errors", "config"},
     "telemetry": LEAVES,
     "doctor": LEAVES | {"config", "run", "telemetry"},
-    "report": LEAVES | {"config", "data", "run", "telemetry", "doctor"},
+    "report": LEAVES | {"config", "data", "run", "telemetry", "doctor", "inference"},
     "runs": LEAVES | {"config", "run"},
     "benchmark": LEAVES | {"config", "data", "models", "run", "telemetry", "training"},
     "training": LEAVES | {"config", "data", "models", "run", "telemetry", "doctor", "report"},

@@ -1,0 +1,89 @@
+"""Heatmaps: layers over sampled steps."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kerasnets.report import scales
+from kerasnets.report.picture import Picture, picture
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_NAMES = 15
+"""Layer names beside the map, at most."""
+_STEPS = 6
+_HEIGHT = 330
+
+
+def heatmap(
+    name: str,
+    title: str,
+    steps: np.ndarray,
+    layers: tuple[str, ...],
+    values: np.ndarray,
+    *,
+    caption: str,
+    bar: str,
+    least: tuple[float, float] | None = None,
+    share: bool = False,
+) -> Picture:
+    """Draw a value of L layers at T sampled steps.
+
+    Args:
+        name: The figure's.
+        title: The figure's.
+        steps: int `[T]`.
+        layers: L names.
+        values: float `[T, L]`: shares, or exponents of ten; NaN is left blank.
+        caption: The figure's.
+        bar: What the colour bar shows.
+        least: Range that the colours cover at least.
+        share: Whether values are shares 0..1.
+    """
+    low, high = _range(values, least, share)
+
+    def draw(axes: "Axes") -> None:
+        colours = "magma" if share else "viridis"
+        image = axes.imshow(values.T, aspect="auto", interpolation="none", cmap=colours, vmin=low, vmax=high)
+        axes.grid(visible=False)
+        axes.spines["bottom"].set_visible(False)
+        rows = scales.spread(len(layers), _NAMES)
+        axes.set_yticks(rows, [scales.layer(layers[row]) for row in rows], fontsize=9)
+        columns = scales.spread(len(steps), _STEPS)
+        axes.set_xticks(columns, [f"{steps[column]:,}" for column in columns])
+        axes.set_xlabel("sampled at step")
+        _colour_bar(axes, image, bar, share)
+
+    told = f"{low:.0%} to {high:.0%}" if share else f"{10.0**low:.2g} to {10.0**high:.2g}"
+    summary = f"{len(layers)} layers at {len(steps)} sampled steps, colours from {told}. {caption}"
+    return picture(name, title, draw, caption=caption, summary=summary, height=_HEIGHT)
+
+
+def _range(values: np.ndarray, least: tuple[float, float] | None, share: bool) -> tuple[float, float]:
+    known = values[np.isfinite(values)]
+    low, high = (float(known.min()), float(known.max())) if known.size else (-1.0, 0.0)
+    if share:
+        return 0.0, max(high, 0.1)
+    if least is not None:
+        low, high = min(low, least[0]), max(high, least[1])
+    return (low, high) if high - low > 0.1 else (low - 0.5, high + 0.5)
+
+
+def _colour_bar(axes: "Axes", image: Any, label: str, share: bool) -> None:
+    from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+
+    bar: Any = axes.figure.colorbar(image, ax=axes, location="top", aspect=34, pad=0.02, fraction=0.04)
+    bar.solids.set_rasterized(True)
+    bar.outline.set_visible(False)
+    bar.set_label(label, labelpad=4)
+    bar.ax.grid(visible=False)
+    bar.ax.tick_params(length=0, pad=2)
+    bar.locator = MaxNLocator(5, integer=not share and image.norm.vmax - image.norm.vmin >= 3)
+    bar.formatter = PercentFormatter(1.0, symbol=" %") if share else FuncFormatter(lambda value, _: _ten_to(value))
+    bar.update_ticks()
+
+
+def _ten_to(exponent: float) -> str:
+    whole = exponent == round(exponent)
+    return scales.power(exponent) if whole else scales.number(float(f"{10.0**exponent:.1g}"))
