@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from kerasnets.telemetry.observers import Forward, Observer, Watched, state
+from kerasnets.telemetry.observers import Forward, Observer, Watched, state, when
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,9 @@ class NonFinite(Observer):
         if not self._scaled:
             fine = tf.logical_and(fine, tf.math.is_finite(norm))
         first = tf.logical_and(tf.logical_not(fine), tf.equal(self._first, 0))
-        tf.cond(first, lambda: self._look(raw), lambda: tf.constant(False))
+        when(first, lambda: self._look(raw))
 
-    def _look(self, raw: Sequence[tf.Tensor | None]) -> tf.Tensor:
+    def _look(self, raw: Sequence[tf.Tensor | None]) -> None:
         seen, watched = self._seen, self._watched
         self._first.assign(self._step)
         tensors = {
@@ -75,7 +75,6 @@ class NonFinite(Observer):
         }
         for kind, found in tensors.items():
             self._flags[kind].assign(tf.stack([_broken(tensor) for tensor in found]))
-        return tf.constant(True)
 
     def found(self) -> Trouble | None:
         """Return the first trouble since the start or `reset`, or None."""

@@ -104,3 +104,18 @@ class GradientNorm(Observer):
 
     def metrics(self) -> Sequence[keras.metrics.Metric]:
         return (self._mean,)
+
+
+def when(condition: tf.Tensor, look: Callable[[], None]) -> None:
+    """Do `look` in the graph where `condition` holds.
+
+    It becomes a function that is not inlined: TensorFlow visits every operation of a branch that is not taken, so on
+    all other steps thousands of them would be visited for nothing.
+    """
+
+    def taken() -> tf.Tensor:
+        look()
+        return tf.constant(True)
+
+    apart = tf.function(taken, autograph=False, experimental_attributes={"_noinline": True})
+    tf.cond(condition, apart, lambda: tf.constant(False))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from kerasnets.telemetry.observers import Forward, Observer, Watched, state
+from kerasnets.telemetry.observers import Forward, Observer, Watched, state, when
 from kerasnets.telemetry.record import (
     ACTIVATION,
     CLIPPED,
@@ -150,8 +150,8 @@ class Probe(Observer):
         self._slow = _due(self._step, self._slow_every, FIRST_SLOW)
         self._sampled = tf.logical_or(self._slow, _due(self._step, self._every, FIRST))
         self._loss, self._rate = tf.cast(seen.loss, tf.float32), seen.learning_rate
-        _when(self._sampled, lambda: self._see_forward(seen))
-        _when(self._slow, lambda: self._see_slowly(seen))
+        when(self._sampled, lambda: self._see_forward(seen))
+        when(self._slow, lambda: self._see_slowly(seen))
 
     def gradients(self, raw: Sequence[tf.Tensor | None], norm: tf.Tensor) -> None:
         place = tf.cast((self._step - 1) % RING, tf.int32)
@@ -172,7 +172,7 @@ class Probe(Observer):
         )
 
     def applied(self) -> None:
-        _when(self._sampled, self._see_update)
+        when(self._sampled, self._see_update)
 
     def _see_forward(self, seen: Forward) -> None:
         self._stores[INPUT].take([first_images(seen.images)], self._histogram)
@@ -200,7 +200,7 @@ class Probe(Observer):
             store.take(self._dense(seen.head_gradients(head)), tf.constant(False))
 
     def _see(self, kind: str, gradients: Sequence[tf.Tensor | None]) -> None:
-        _when(self._sampled, lambda: self._stores[kind].take(self._dense(gradients), self._histogram))
+        when(self._sampled, lambda: self._stores[kind].take(self._dense(gradients), self._histogram))
 
     def _see_update(self) -> None:
         after = [variable.value for variable in self.watched.variables]
@@ -299,16 +299,6 @@ class Probe(Observer):
 def _due(step: tf.Variable, every: tf.Variable, first: Sequence[int]) -> tf.Tensor:
     now = step.read_value()
     return tf.logical_or(tf.reduce_any(tf.equal(now, tf.constant(first, tf.int64))), tf.equal(now % every, 0))
-
-
-def _when(condition: tf.Tensor, look: object) -> None:
-    """Do `look` in the graph only where `condition` holds."""
-
-    def taken() -> tf.Tensor:
-        look()  # type: ignore[operator]
-        return tf.constant(True)
-
-    tf.cond(condition, taken, lambda: tf.constant(False))
 
 
 def _reached(kind: Kind) -> Kind:

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import keras
 import tensorflow as tf
 
+from kerasnets.telemetry.stepwise import Stepwise
 
-class Profile(keras.callbacks.Callback):
+
+class Profile(Stepwise):
     """Traces the steps `first` to `last`; with steps_per_execution, the executions that hold them.
 
     Args:
@@ -22,23 +23,17 @@ class Profile(keras.callbacks.Callback):
         self._directory = directory
         self._first = first
         self._last = last
-        self._before = 0  # steps of the epochs that are over
-        self._done = 0  # of the current one
         self._running = False
 
     def on_train_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        next_step = self._before + batch + 1
-        if not self._running and next_step <= self._last and self._first < next_step + self.model.steps_per_execution:
+        following = self.step + self.model.steps_per_execution  # the last step of this execution
+        if not self._running and self.step < self._last and self._first <= following:
             tf.profiler.experimental.start(str(self._directory))
             self._running = True
 
-    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        self._done = batch + 1
-        if self._before + self._done >= self._last:
+    def on_steps_end(self, steps: range) -> None:
+        if self.step >= self._last:
             self.close()
-
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        self._before += self._done
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         self.close()

@@ -1,14 +1,12 @@
 """What a validation pass shows besides loss and accuracy, gathered from that pass itself: no image is run twice."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from kerasnets.telemetry import pictures, summaries
+from kerasnets.telemetry import summaries
 
 WORST = 25
 """Mistakes that are kept: those with the highest loss."""
@@ -16,8 +14,6 @@ THRESHOLDS = 51
 """Of PR curves: 0, 0.02, … 1."""
 MOST_CLASSES = 1000
 """With more classes there is neither a confusion matrix nor a PR curve, only each class's accuracy."""
-CURVES = 25
-"""The most classes whose PR curves are written."""
 
 
 @dataclass(frozen=True)
@@ -159,98 +155,6 @@ class ValidationCounts:
             return ()
         rows = (row for row in self._worst.numpy().tolist() if row[0] > -np.inf)
         return tuple(Mistake(int(p), int(a), int(b), probability, loss) for loss, p, a, b, probability in rows)
-
-
-class ValidationPages(keras.callbacks.Callback):
-    """Writes what each epoch's validation pass gave: confusion matrix, worst mistakes, PR curves.
-
-    Drawing takes tenths of a second: of a long run, the pages of about `most` epochs are written, evenly spread, and
-    always those of the first and the last.
-
-    Args:
-        counts: what the test step updates.
-        writer: returns the summary writer of the validation directory.
-        step: returns the optimizer steps so far.
-        names: of the classes.
-        images: returns the images at these places of the validation order, uint8 `[M, H, W, C]`.
-        draw: write pictures.
-        pr_curves: write PR curves.
-        most: epochs.
-    """
-
-    def __init__(
-        self,
-        counts: ValidationCounts,
-        writer: Callable[[], Any],
-        step: Callable[[], int],
-        *,
-        names: Sequence[str],
-        images: Callable[[Sequence[int]], np.ndarray],
-        draw: bool = True,
-        pr_curves: bool = True,
-        most: int = 20,
-    ) -> None:
-        super().__init__()
-        self._counts = counts
-        self._writer = writer
-        self._step = step
-        self._names = tuple(names)
-        self._images = images
-        self._draw = draw
-        self._pr_curves = pr_curves
-        self._most = most
-        self._curves: list[int] | None = None
-        self._written = True
-
-    def on_test_begin(self, logs: Mapping[str, Any] | None = None) -> None:
-        self._counts.reset()
-
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        self._written = due(epoch, self.params["epochs"], self._most)
-        if self._written:
-            self.write()
-
-    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        if not self._written:  # stopped early
-            self.write()
-
-    def write(self) -> None:
-        """Write the pages of the latest validation pass."""
-        found, step = self._counts.results(), self._step()
-        with self._writer().as_default(step=step):
-            if found.nonfinite:
-                tf.summary.scalar("nonfinite/validation_examples", found.nonfinite)
-            if self._draw:
-                self._write_pictures(found, step)
-            if self._pr_curves and found.positives is not None and found.negatives is not None:
-                self._write_curves(found.positives, found.negatives, step)
-
-    def _write_pictures(self, found: Validation, step: int) -> None:
-        if found.confusion is not None:
-            picture = pictures.confusion(found.confusion, self._names, "Confusion matrix of the validation images")
-            summaries.image("validation/confusion", picture, step)
-        worst = found.worst
-        picture = pictures.mistakes(
-            self._images([mistake.place for mistake in worst]) if worst else np.zeros((0, 1, 1, 1), np.uint8),
-            [mistake.label for mistake in worst],
-            [mistake.predicted for mistake in worst],
-            [mistake.probability for mistake in worst],
-            self._names,
-            "Validation images with the highest loss",
-        )
-        summaries.image("validation/worst_mistakes", picture, step)
-
-    def _write_curves(self, positives: np.ndarray, negatives: np.ndarray, step: int) -> None:
-        """Write a curve for each class; of many, for those that had the lowest average precision at first."""
-        if self._curves is None:
-            self._curves = hardest(positives, negatives, CURVES)
-        for place in self._curves:
-            summaries.pr_curve(f"pr_curve/{self._names[place]}", positives[place], negatives[place], step)
-
-
-def due(epoch: int, epochs: int, most: int) -> bool:
-    """Tell whether an epoch, from 0, is one of about `most` evenly spread ones, or the first or last."""
-    return epoch in (0, epochs - 1) or (epoch + 1) % max(1, -(-epochs // most)) == 0
 
 
 def hardest(positives: np.ndarray, negatives: np.ndarray, most: int) -> list[int]:

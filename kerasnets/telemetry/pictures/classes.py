@@ -81,7 +81,7 @@ _LARGEST = 60_000
 
 
 def mistakes(
-    images: np.ndarray,
+    images: Sequence[np.ndarray],
     labels: Sequence[int],
     predicted: Sequence[int],
     probabilities: Sequence[float],
@@ -91,7 +91,7 @@ def mistakes(
     """Draw misclassified images, each with its true class, the predicted one and that one's probability.
 
     Args:
-        images: uint8 `[M, H, W, C]`, 1 or 3 channels, the worst first.
+        images: uint8 `[h, w, 1 or 3]` each, the worst first.
         labels: true classes.
         predicted: predicted classes.
         probabilities: of the predicted classes.
