@@ -88,7 +88,9 @@ def test_dead_units_that_were_not_measured_are_grey() -> None:
 
 @pytest.mark.parametrize("layers", [0, 1, 150])
 def test_dead_units_of_any_depth(layers: int) -> None:
-    pixels(pictures.dead_units({f"conv{place}_relu": np.random.default_rng(place).random(64) for place in range(layers)}))
+    pixels(
+        pictures.dead_units({f"conv{place}_relu": np.random.default_rng(place).random(64) for place in range(layers)})
+    )
 
 
 def test_confusion_is_normalised_by_rows() -> None:
