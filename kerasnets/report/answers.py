@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kerasnets.inference.measure import reliability, scores
+from kerasnets.report import scales
+from kerasnets.report.headline import share
 from kerasnets.report.material import Predictions
-from kerasnets.report.picture import BAD, INK, MUTED, PAPER, TRAINING, Picture, picture, shortened
+from kerasnets.report.picture import BAD, INK, LEGEND, MUTED, PAPER, TRAINING, Picture, picture, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -107,28 +109,23 @@ def calibration(found: Predictions) -> Picture:
     known = bins.count > 0
 
     def draw(axes: "Axes") -> None:
-        from matplotlib.ticker import PercentFormatter
-
         width = edges[1]
-        axes.bar(edges[:-1][known], bins.accuracy[known], width * 0.92, align="edge", color=TRAINING, alpha=0.75)
+        weight = np.sqrt(bins.count[known] / bins.count.max())
+        for left, height, strength in zip(edges[:-1][known], bins.accuracy[known], weight, strict=True):
+            axes.bar(left, height, width * 0.92, align="edge", color=TRAINING, alpha=0.25 + 0.65 * strength)
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (3, 3)), label="perfectly calibrated")
-        axes.plot(bins.confidence[known], bins.accuracy[known], color=INK, marker="o", markersize=3.5, linewidth=0)
-        largest = bins.count.max()
-        for place in np.flatnonzero(bins.count > 0.01 * largest):
-            axes.text(
-                edges[place] + width / 2, 0.02, f"{bins.count[place]:,}", rotation=90, ha="center", va="bottom",
-                fontsize=8.5, color=INK,
-            )  # fmt: skip
+        at, found_there = bins.confidence[known], bins.accuracy[known]
+        axes.plot(at, found_there, color=INK, marker="o", markersize=3.5, linewidth=0, label="mean of a bin")
         axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="confidence", ylabel="share that is right")
-        axes.xaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
-        axes.legend(loc="upper left")
+        scales.percent(axes.xaxis)
+        scales.percent(axes.yaxis)
+        axes.legend(ncols=2, **LEGEND)
 
-    mean = found.confidence.mean() - found.right.mean()
-    word = "overconfident" if mean > 0 else "underconfident"
+    confidence, accuracy = float(found.confidence.mean()), float(found.right.mean())
+    word = "overconfident" if confidence > accuracy else "underconfident"
     caption = (
-        f"Expected calibration error {bins.ece:.2%} (15 bins). On the whole {word} by {abs(mean):.2%}: the mean "
-        f"confidence is {found.confidence.mean():.2%}, the accuracy {found.right.mean():.2%}. Numbers: images in a bin."
+        f"Expected calibration error {share(bins.ece)} in 15 bins. On the whole {word}: the mean confidence is "
+        f"{share(confidence)}, the accuracy {share(accuracy)}. Stronger bars hold more images."
     )
     return picture("calibration", "Calibration", draw, caption=caption, summary=caption, height=330)
 

@@ -1,11 +1,13 @@
 """Figures of values over time: one run's, or one value of several runs."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kerasnets.report import scales
+from kerasnets.report.headline import share
 from kerasnets.report.material import Material
 from kerasnets.report.picture import LEGEND, MUTED, SERIES, TRAINING, VALIDATION, Picture, picture, plain, shortened
 
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 
 _FEW = 12
 """With so few points each gets a mark."""
+_NOISY = 60
+"""Points from which on a noisy line gets a running median."""
 _MOST_STEPS = 1500
 """Points of a curve of optimizer steps; more are drawn as means of neighbours."""
 _LONGEST_NAME = 22
@@ -42,6 +46,7 @@ def curves(
     log: bool = False,
     percent: bool = False,
     mark: tuple[float, str] | None = None,
+    noisy: bool = False,
     dots: Sequence[str] = (),
 ) -> Picture:
     """Draw lines by name.
@@ -55,6 +60,7 @@ def curves(
         log: Whether the vertical axis is logarithmic; values that are not positive are left out then.
         percent: Whether values are shares.
         mark: A place on the horizontal axis that a thin line marks, and its word.
+        noisy: Whether a long line is drawn faintly, with its running median over it.
         dots: Names of lines that are drawn as single points.
     """
 
@@ -63,7 +69,11 @@ def curves(
             few = key in dots or np.isfinite(values).sum() <= _FEW
             style: dict[str, Any] = {"marker": "o", "markersize": 4.0, "markeredgewidth": 0} if few else {}
             shown = np.where(values > 0, values, np.nan) if log else values
+            if noisy and len(values) > _NOISY and key not in dots:
+                axes.plot(at, shown, color=colour, alpha=0.3, linewidth=0.7)
+                shown = smooth(shown)
             axes.plot(at, shown, color=colour, label=plain(key), linestyle="" if key in dots else "-", **style)
+        axes.margins(x=0.02)
         if mark is not None:
             axes.axvline(mark[0], color=MUTED, linewidth=0.8, linestyle=(0, (2, 2)), label=mark[1])
         _scales(axes, log, percent, counts=x in ("epoch", "step"))
@@ -76,7 +86,7 @@ def curves(
 
 
 def _scales(axes: "Axes", log: bool, percent: bool, counts: bool) -> None:
-    from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     if counts:
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
@@ -85,14 +95,14 @@ def _scales(axes: "Axes", log: bool, percent: bool, counts: bool) -> None:
         scales.logarithmic(axes)
         return
     if percent:
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
+        scales.percent(axes.yaxis)
     else:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: scales.number(value)))
 
 
 def _in_words(lines: Mapping[str, Line], x: str, percent: bool) -> str:
     def word(value: float) -> str:
-        return f"{value:.2%}" if percent else f"{value:.3g}"
+        return share(value) if percent else f"{value:.3g}"
 
     parts = []
     for key, (at, values, _) in lines.items():
@@ -149,20 +159,22 @@ def _step_losses(material: Material) -> Picture | None:
     steps = material.record.steps
     lines = {"training": (*thinned(steps.step, steps.loss), TRAINING)}
     measured = np.isfinite(steps.inference_loss)
-    caption = "Of each optimizer step, regularisation aside."
+    caption = "Of each optimizer step; the strong line is a running median."
     if measured.any():
         lines["inference mode"] = (steps.step[measured], steps.inference_loss[measured], VALIDATION)
-        caption = "Of each optimizer step; dots: the same batch in inference mode, as it would be served."
+        caption = "The strong line is a running median. Dots: the same batch in inference mode, as it would be served."
     dots = ("inference mode",)
-    return curves("step-loss", "Loss, step by step", lines, x="step", log=True, dots=dots, caption=caption)
+    return curves("step-loss", "Loss, step by step", lines, x="step", log=True, noisy=True, dots=dots, caption=caption)
 
 
 def _gradient_norm(material: Material) -> Picture | None:
     found = _by_step(material, "gradient_norm")
     if found is None:
         return None
-    caption = "Global l2 norm of the gradient, before clipping."
-    return curves("gradient-norm", "Gradient norm", {"norm": found[0]}, x=found[1], log=True, caption=caption)
+    caption = "Global l2 norm, before clipping."
+    line, x = found
+    noisy = x == "step"
+    return curves("gradient-norm", "Gradient norm", {"norm": line}, x=x, log=True, noisy=noisy, caption=caption)
 
 
 def _learning_rate(material: Material) -> Picture | None:
@@ -197,6 +209,16 @@ def thinned(at: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     counts = np.diff([*starts, len(at)])
     with np.errstate(invalid="ignore"):
         return np.add.reduceat(at, starts) / counts, np.add.reduceat(values, starts) / counts
+
+
+def smooth(values: np.ndarray) -> np.ndarray:
+    """Return a running median over a window of about a twenty-fifth of the curve; the ends use what there is."""
+    half = max(len(values) // 50, 2)
+    padded = np.pad(values, half, constant_values=np.nan)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
+        return np.nanmedian(windows, axis=1)
 
 
 def compared(materials: Mapping[str, Material]) -> list[Picture]:

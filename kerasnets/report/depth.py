@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerasnets.report import scales
+from kerasnets.report.headline import share
 from kerasnets.report.heatmap import heatmap
 from kerasnets.report.material import Material
 from kerasnets.report.picture import LEGEND, SERIES, TRAINING, Picture, picture, plain, shortened
@@ -41,14 +42,11 @@ def _gradient_flow(record: Record) -> Picture | None:
     if series is None:
         return None
     caption = (
-        "Of each kernel, the first layer at the top. Even colour from top to bottom is healthy; a fade towards the "
-        "top is a vanishing gradient. Blank: zero, or not finite."
+        "One row for each kernel, the first layer at the top. Even colour from top to bottom is healthy; a fade towards "
+        "the top is a vanishing gradient. Blank: zero, or not finite."
     )
-    title = "Gradient flow: standard deviation of the gradient"
-    values = scales.log10(series["std"])
-    return heatmap(
-        "gradient-flow", title, series.steps, series.names, values, caption=caption, bar="standard deviation"
-    )
+    values, bar = scales.log10(series["std"]), "standard deviation of the gradient"
+    return heatmap("gradient-flow", "Gradient flow", series.steps, series.names, values, caption=caption, bar=bar)
 
 
 def _updates(record: Record) -> Picture | None:
@@ -59,10 +57,9 @@ def _updates(record: Record) -> Picture | None:
         "Size of a step against that of the weights. Around 10⁻³ is usual; far above is unstable, far below idle. "
         "Blank: no update."
     )
-    title, values = "Update ratio: ‖update‖ / ‖weight‖", scales.log10(series["ratio"])
-    return heatmap(
-        "update-ratio", title, series.steps, series.names, values, caption=caption, bar="ratio", least=(-5.0, -1.0)
-    )
+    values, bar, least = scales.log10(series["ratio"]), "‖update‖ / ‖weight‖", (-5.0, -1.0)
+    steps, names = series.steps, series.names
+    return heatmap("update-ratio", "Update ratio", steps, names, values, caption=caption, bar=bar, least=least)
 
 
 def _dead(record: Record) -> Picture | None:
@@ -99,25 +96,25 @@ def _shares(record: Record, statistic: str, other: str) -> tuple[np.ndarray, tup
 def _worst(names: tuple[str, ...], values: np.ndarray) -> str:
     last = np.nan_to_num(values[-1])
     most = int(last.argmax())
-    return f"At the last sample at most {last[most]:.1%}, in {plain(names[most])}." if last[most] else (
-        "At the last sample none."
-    )  # fmt: skip
+    return f"Last sample: at most {share(float(last[most]), 1)}, in {plain(names[most])}." if last[most] else ""
 
 
 def _gradient_profile(record: Record) -> Picture | None:
     series = _kernels(record, GRADIENT)
     if series is None:
         return None
-    caption = "At some steps, stronger with time. Flat is healthy; rising from left to right is a vanishing gradient."
-    return _profile("gradient-depth", "Gradient over depth: standard deviation", series, caption)
+    caption = (
+        "Standard deviation at some steps, later ones stronger. Rising steeply to the right: a vanishing gradient."
+    )
+    return _profile("gradient-depth", "Gradient over depth", series, caption)
 
 
 def _activations(record: Record) -> Picture | None:
     series = record.kinds.get(ACTIVATION)
     if series is None:
         return None
-    caption = "Output of each nonlinearity. At step 1 it shows the initialisation: it should neither fade nor grow."
-    return _profile("activation-depth", "Activations over depth: standard deviation", series, caption)
+    caption = "Standard deviation of what nonlinearities put out. At step 1 it should neither fade nor grow with depth."
+    return _profile("activation-depth", "Activations over depth", series, caption)
 
 
 def _profile(name: str, title: str, series: Series, caption: str) -> Picture:
@@ -168,8 +165,10 @@ def _head_gradients(record: Record) -> Picture | None:
         _depth_axes(axes, kernels)
         axes.legend(ncols=3, **LEGEND)
 
-    caption = f"What each head alone sends to the layers it reaches, as weighted in the loss, at step {step:,}."
-    title = "Gradient of each head: l2 norm over depth"
+    caption = (
+        f"l2 norm of what each head alone sends to the kernels it reaches, as weighted in the loss, at step {step:,}."
+    )
+    title = "Gradient of each head"
     return picture("head-gradients", title, draw, caption=caption, height=_HEIGHT)
 
 
@@ -194,5 +193,5 @@ def compared(materials: Mapping[str, Material]) -> list[Picture]:
         axes.set(xlim=(0.5, most + 0.5), xlabel="kernel, first to last")
         axes.legend(ncols=2, **LEGEND)
 
-    caption = "Of each kernel, at each run's last sample."
-    return [picture("compared-depth", "Gradient over depth: standard deviation", draw, caption=caption)]
+    caption = "Standard deviation of each kernel's gradient, at each run's last sample."
+    return [picture("compared-depth", "Gradient over depth", draw, caption=caption)]

@@ -75,7 +75,7 @@ def _state(material: Material) -> str:
 
 def share(value: float, digits: int = 2) -> str:
     """Return a share as people read it: 96.66 %."""
-    return f"{value * 100:.{digits}f} %"
+    return f"{value * 100:.{digits}f}\N{NO-BREAK SPACE}%"
 
 
 def _scores(material: Material) -> list[Fact]:

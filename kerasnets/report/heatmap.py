@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerasnets.report import scales
-from kerasnets.report.picture import Picture, picture
+from kerasnets.report.picture import MUTED, SOFT, Picture, picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_NAMES = 15
+_NAMES = 22
 """Layer names beside the map, at most."""
 _STEPS = 6
 _HEIGHT = 330
@@ -35,7 +35,7 @@ def heatmap(
         title: The figure's.
         steps: int `[T]`.
         layers: L names.
-        values: float `[T, L]`: shares, or exponents of ten; NaN is left blank.
+        values: float `[T, L]`: shares, or exponents of ten; NaN and shares of 0 are left blank.
         caption: The figure's.
         bar: What the colour bar shows.
         least: Range that the colours cover at least.
@@ -44,11 +44,15 @@ def heatmap(
     low, high = _range(values, least, share)
 
     def draw(axes: "Axes") -> None:
-        colours = "magma" if share else "viridis"
-        image = axes.imshow(values.T, aspect="auto", interpolation="none", cmap=colours, vmin=low, vmax=high)
+        shown = np.where(values > 0, values, np.nan) if share else values
+        image = axes.imshow(shown.T, aspect="auto", interpolation="none", cmap="viridis", vmin=low, vmax=high)
+        if not np.isfinite(shown).any():
+            words = "none at any sampled step" if share else "zero or not finite throughout"
+            axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", color=MUTED)
+        axes.set_facecolor(SOFT)
         axes.grid(visible=False)
         axes.spines["bottom"].set_visible(False)
-        rows = scales.spread(len(layers), _NAMES)
+        rows = scales.stride(len(layers), _NAMES)
         axes.set_yticks(rows, [scales.layer(layers[row]) for row in rows], fontsize=9)
         columns = scales.spread(len(steps), _STEPS)
         axes.set_xticks(columns, [f"{steps[column]:,}" for column in columns])
@@ -71,17 +75,20 @@ def _range(values: np.ndarray, least: tuple[float, float] | None, share: bool) -
 
 
 def _colour_bar(axes: "Axes", image: Any, label: str, share: bool) -> None:
-    from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     bar: Any = axes.figure.colorbar(image, ax=axes, location="top", aspect=34, pad=0.02, fraction=0.04)
     bar.solids.set_rasterized(True)
     bar.outline.set_visible(False)
-    bar.set_label(label, labelpad=4)
+    bar.set_label(label, labelpad=6)
     bar.ax.grid(visible=False)
     bar.ax.tick_params(length=0, pad=2)
     bar.locator = MaxNLocator(5, integer=not share and image.norm.vmax - image.norm.vmin >= 3)
-    bar.formatter = PercentFormatter(1.0, symbol=" %") if share else FuncFormatter(lambda value, _: _ten_to(value))
     bar.update_ticks()
+    if share:
+        scales.percent(bar.ax.xaxis)
+    else:
+        bar.ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _ten_to(value)))
 
 
 def _ten_to(exponent: float) -> str:

@@ -16,7 +16,9 @@ from kerasnets.report.picture import Picture
 from kerasnets.run import Run, write_text
 
 _TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
-_SHOWN_CLASSES = 40
+_SHOWN_CLASSES = 36
+_ROWS = 12
+"""Of a table of classes, which stands beside figures."""
 _COMPARED_CLASSES = 100
 
 
@@ -72,7 +74,7 @@ def _render(path: Path, template: str, **context: Any) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["percent"] = lambda share, digits=2: "–" if share is None else f"{share * 100:.{digits}f} %"
+    environment.filters["percent"] = headline.share
     page = environment.get_template(template).render(version=__version__, **context)
     # Names of files may hold bytes that are not UTF-8.
     write_text(path, page.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
@@ -129,14 +131,15 @@ def _answers(material: Material) -> list[Section]:
         )
         return [Section("answers", "Answers", "Answers on held-out images", missing=[words])]
     title = f"Answers on the {len(found.ids):,} {found.split} images"
-    pairs = answers.confusions(answers.counts(found, len(labels)), labels)
     rows = answers.per_class(found, labels)
-    pictures = [answers.confusion(found, labels), answers.calibration(found)]
-    return [
-        Section("answers", "Answers", title, pictures, content={"pairs": pairs}),
-        _mistakes(material),
-        Section("classes", "Classes", "Each class", content={"classes": rows, "shown": _SHOWN_CLASSES}),
-    ]
+    content = {
+        "pictures": [answers.confusion(found, labels), answers.calibration(found)],
+        # a matrix of all classes shows its mistakes by itself
+        "pairs": answers.confusions(answers.counts(found, len(labels)), labels) if len(labels) > answers.MOST else [],
+        "tables": [rows[start : start + _ROWS] for start in range(0, min(len(rows), _SHOWN_CLASSES), _ROWS)],
+        "rest": rows[_SHOWN_CLASSES:],
+    }
+    return [Section("answers", "Answers", title, content=content), _mistakes(material)]
 
 
 def _mistakes(material: Material) -> Section:

@@ -17,11 +17,11 @@ from markupsafe import Markup
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-INK, MUTED, GRID, PAPER, BAD = (f"#0a000{n}" for n in range(5))
+INK, MUTED, GRID, PAPER, SOFT, BAD = (f"#0a000{n}" for n in range(6))
 SERIES = tuple(f"#0a001{n}" for n in range(6))
 """Colours of lines: training, validation, others."""
 TRAINING, VALIDATION = SERIES[:2]
-_VARIABLES = {INK: "ink", MUTED: "muted", GRID: "grid", PAPER: "card", BAD: "bad"}
+_VARIABLES = {INK: "ink", MUTED: "muted", GRID: "grid", PAPER: "card", SOFT: "soft", BAD: "bad"}
 _VARIABLES |= {colour: f"series-{n}" for n, colour in enumerate(SERIES)}
 
 WIDTH = 340
@@ -42,6 +42,7 @@ _STYLE: dict[Any, Any] = {
     "axes.labelcolor": MUTED,
     "axes.labelsize": 10.5,
     "axes.facecolor": "none",
+    "savefig.facecolor": "none",
     "axes.grid": True,
     "axes.grid.axis": "y",
     "axes.axisbelow": True,
@@ -115,9 +116,9 @@ def picture(
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)  # the browser's fonts draw it
         layout = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02)
-        figure = Figure(figsize=(width / 72, height / 72), dpi=72, layout=layout)
+        figure = Figure(figsize=(width / 72, height / 72), dpi=72, layout=layout, facecolor="none")
         draw(figure.add_subplot())
-        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
     label = ". ".join(part.rstrip(".") for part in (title, summary or caption) if part)
     return Picture(name, title, caption, Markup(inline(text.getvalue(), name, label)), width)  # noqa: S704  (escaped by ElementTree)
 

@@ -8,6 +8,7 @@ from kerasnets.report.picture import shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
 
 _LONGEST_NAME = 18
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -36,12 +37,26 @@ def log10(values: np.ndarray) -> np.ndarray:
 
 def layer(name: str) -> str:
     """Return a variable's or activation's layer as it stands beside an axis."""
-    return shortened(name.removesuffix("/kernel").removesuffix("_conv"), _LONGEST_NAME)
+    short = name.removesuffix("/kernel").removesuffix("_conv").removesuffix("_relu").removeprefix("inception_")
+    return shortened(short, _LONGEST_NAME)
 
 
 def spread(count: int, most: int) -> list[int]:
     """Return at most so many evenly spaced places of `count`, the first and the last among them."""
     return sorted({round(place) for place in np.linspace(0, count - 1, min(count, most))})
+
+
+def stride(count: int, most: int) -> list[int]:
+    """Return at most so many places of `count`, every nth from the first on, and the last."""
+    step = -(-count // most)
+    return [*(place for place in range(0, count, step) if count - 1 - place >= step), count - 1]
+
+
+def percent(axis: "Axis") -> None:
+    """Label an axis of shares: 2 %, 2.5 %."""
+    from matplotlib.ticker import FuncFormatter
+
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{round(value * 100, 6):g} %"))
 
 
 def logarithmic(axes: "Axes") -> None:
