@@ -14,6 +14,7 @@ COMMANDS = {
     "train": ("kerasnets.training.command:train", "Train a config; write a run directory."),
     "evaluate": ("kerasnets.inference.command:evaluate", "Measure a run or an exported model on labelled images."),
     "report": ("kerasnets.report.command:report", "Write a run, or a comparison of runs, as one HTML page."),
+    "runs": ("kerasnets.runs.command:runs", "List, compare or prune runs."),
     "export": ("kerasnets.artifacts.command:export", "Write a run's model for servers, verify and publish it."),
     "predict": ("kerasnets.inference.command:predict", "Classify images with an exported model."),
     "doctor": ("kerasnets.doctor.command:doctor", "Say what is wrong with a run, why, and what to try."),

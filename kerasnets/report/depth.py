@@ -42,7 +42,7 @@ def _gradient_flow(record: Record) -> Picture | None:
     if series is None:
         return None
     caption = (
-        "One row for each kernel, the first layer at the top. Even colour from top to bottom is healthy; a fade towards "
+        "A row for each kernel, the first layer at the top. Even colour from top to bottom is healthy; a fade towards "
         "the top is a vanishing gradient. Blank: zero, or not finite."
     )
     values, bar = scales.log10(series["std"]), "standard deviation of the gradient"

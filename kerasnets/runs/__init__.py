@@ -1,0 +1,1 @@
+"""The runs there are: listed, compared, pruned. Imports no TensorFlow."""
