@@ -70,9 +70,9 @@ class ProbePages(Pages):
             return
         with self._probe.events.writer(TRAIN).as_default():
             profile = pictures.depth_profile(_kernels(self._samples))
-            summaries.image("gradients/depth_profile", profile, self.step)
+            summaries.image("pictures/gradient_over_depth", profile, self.step)
             if self._samples[-1].dead:
-                summaries.image("activations/dead_units", pictures.dead_units(self._samples[-1].dead), self.step)
+                summaries.image("pictures/dead_units", pictures.dead_units(self._samples[-1].dead), self.step)
 
 
 def _kernels(samples: Sequence[Sample]) -> Series:
@@ -131,7 +131,7 @@ class ValidationPages(Pages):
     def _write_pictures(self, found: Validation) -> None:
         if found.confusion is not None:
             picture = pictures.confusion(found.confusion, self._names, "Confusion matrix of the validation images")
-            summaries.image("validation/confusion", picture, self.step)
+            summaries.image("pictures/confusion", picture, self.step)
         worst = found.worst
         picture = pictures.mistakes(
             self._images([mistake.place for mistake in worst]) if worst else (),
@@ -141,7 +141,7 @@ class ValidationPages(Pages):
             self._names,
             "Misclassified validation images of the highest loss",
         )
-        summaries.image("validation/worst_mistakes", picture, self.step)
+        summaries.image("pictures/worst_mistakes", picture, self.step)
 
     def _write_curves(self, positives: np.ndarray, negatives: np.ndarray) -> None:
         """Write a curve for each class; of many, for those with the lowest average precision at first."""

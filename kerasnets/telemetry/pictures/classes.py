@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from kerasnets.telemetry.pictures.sheet import ALARM, INK, PAPER_GREY, Sheet, short, width_of
+from kerasnets.telemetry.pictures.sheet import ALARM, INK, NAMES, PAPER_GREY, TEXT, Sheet, short, width_of
 
 CLASSES = 25
 """The most classes of a confusion matrix that are drawn."""
 _SHARES = "Blues"
-_NAME = 18
+_NAME = 16
 _TOP = 62
 _GAMMA = 0.4
 """Exponent of the colour scale: below 1, so that a confusion of a few in a hundred is seen."""
@@ -29,17 +29,17 @@ def confusion(counts: np.ndarray, names: Sequence[str], title: str = "Confusion 
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     shown = most_confused(counts, CLASSES)
     labels = [short(names[place], _NAME) for place in shown]
-    room, side = 42 + width_of(labels), float(np.clip(34 * len(shown), 360, 580))
+    room, side = 42 + width_of(labels), float(np.clip(36 * len(shown), 360, 560))
     sheet = Sheet(max(room + side + 24, 560), _TOP + side + room + 64, title, _summary(counts, len(shown)))
     axes = sheet.axes(room, _TOP, side, side)
     axes.set_facecolor(PAPER_GREY)
     part = np.ix_(shown, shown)
     image = axes.imshow(shares[part], cmap=_SHARES, norm=PowerNorm(_GAMMA, 0.0, 1.0), interpolation="nearest")
     _numbers(axes, counts[part], shares[part], side / len(shown))
-    axes.set_xticks(range(len(shown)), labels, rotation=90, fontsize=8, parse_math=False)
-    axes.set_yticks(range(len(shown)), labels, fontsize=8, parse_math=False)
-    axes.set_xlabel("predicted", fontsize=9, color=INK)
-    axes.set_ylabel("true", fontsize=9, color=INK)
+    axes.set_xticks(range(len(shown)), labels, rotation=90, fontsize=NAMES, parse_math=False)
+    axes.set_yticks(range(len(shown)), labels, fontsize=NAMES, parse_math=False)
+    axes.set_xlabel("predicted", fontsize=TEXT, color=INK)
+    axes.set_ylabel("true", fontsize=TEXT, color=INK)
     bar = sheet.colours(image, room, sheet.height - 52, side, "share of the true class")
     bar.set_ticks([0, 0.01, 0.1, 0.5, 1], labels=["0", "1 %", "10 %", "50 %", "100 %"])
     return sheet.png(_SHARES)
@@ -64,7 +64,7 @@ def _numbers(axes: Any, counts: np.ndarray, shares: np.ndarray, cell: float) -> 
     for row, column in zip(*np.nonzero(counts), strict=True):
         colour = "white" if shares[row, column] > 0.2 else INK
         text = _compact(int(counts[row, column]))
-        size = min(8.0, cell / (0.9 * len(text) + 0.6))
+        size = min(NAMES, cell / (0.9 * len(text) + 0.6))
         axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=size)
 
 
@@ -109,9 +109,9 @@ def mistakes(
         left = _GAP + place % _ACROSS * (_SIDE + _GAP)
         top = _TOP + 16 + place // _ACROSS * (_SIDE + _CAPTION)
         _thumbnail(sheet, images[place], left, top)
-        sheet.text(left, top - 8, short(names[labels[place]], _NAME - 1), fontsize=8, color=INK)
+        sheet.text(left, top - 8, short(names[labels[place]], _NAME - 1), fontsize=NAMES, color=INK)
         said = f"{short(names[predicted[place]], _NAME - 6)} {_percent(probabilities[place])}"
-        sheet.text(left, top + _SIDE + 9, said, fontsize=8, color=ALARM)
+        sheet.text(left, top + _SIDE + 9, said, fontsize=NAMES, color=ALARM)
     found = sheet.png()
     return found if len(found) <= _LARGEST else sheet.jpeg()
 

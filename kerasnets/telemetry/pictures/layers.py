@@ -5,12 +5,26 @@ from typing import Any
 
 import numpy as np
 
-from kerasnets.telemetry.pictures.sheet import ALARM, FAINT, INK, LINE, PAPER_GREY, SOFT, WIDTH, Sheet, short, width_of
+from kerasnets.telemetry.pictures.sheet import (
+    ALARM,
+    FAINT,
+    INK,
+    LINE,
+    NAMES,
+    PAPER_GREY,
+    SOFT,
+    TEXT,
+    WIDTH,
+    Sheet,
+    short,
+    width_of,
+)
 from kerasnets.telemetry.record import Series
 
 _GRADIENTS, _SHARES = "viridis", "Blues"
-_TOP, _BELOW = 62, 98  # pixels above a map, for title and note, and below it, for ticks and the bar of colours
-_NAME = 26  # letters of a layer's name
+_TOP, _BELOW = 62, 104  # pixels above a map, for title and note, and below it, for ticks and the bar of colours
+_NAME = 21  # letters of a layer's name
+_PROFILE = 196  # pixels of the curve beside the map
 _COLUMNS = 100
 """The most sampled steps that are drawn; of more, evenly many are left out."""
 _DECADES = 9
@@ -28,27 +42,27 @@ def depth_profile(series: Series, title: str = "Gradient over depth") -> bytes:
     std, steps, broken = series["std"][chosen], series.steps[chosen], _broken(series)[chosen]
     values = np.where(np.isfinite(std) & (std > 0), std, np.nan)
     names = _without_common_ending(series.names)
-    note = "A row a layer, input at the top, output at the bottom. Red: NaN or Inf. Grey: exactly 0, or not measured."
+    note = "Input at the top, output at the bottom. Red: NaN or Inf. Grey: 0, or not measured."
     sheet, tall, left = _map_sheet(names, title, note)
     if not (np.isfinite(values).any() or broken.any()):
         sheet.text(WIDTH / 2, _TOP + tall / 2, "no gradient other than 0 was measured", ha="center", fontsize=10)
         return sheet.png()
     limits = _limits(values)
-    wide = WIDTH - left - 290
+    wide = WIDTH - left - _PROFILE - 44
     heat = sheet.axes(left, _TOP, wide, tall)
     image = _heat(heat, values, broken, limits)
     _name_rows(heat, names, tall)
     _step_ticks(heat, steps, wide)
-    bar = sheet.colours(image, left, _TOP + tall + 40, wide, "standard deviation of the kernel's gradient (log scale)")
-    _log_ticks(bar.set_ticks, *limits, most=8)
-    line = sheet.axes(WIDTH - 268, _TOP, 250, tall, sharey=heat)
+    bar = sheet.colours(image, left, _TOP + tall + 44, wide, "standard deviation of the kernel's gradient")
+    _log_ticks(bar.set_ticks, *limits, most=5)
+    line = sheet.axes(WIDTH - _PROFILE - 18, _TOP, _PROFILE, tall, sharey=heat)
     _profile(line, values, broken, steps, limits)
     return sheet.png(_GRADIENTS)
 
 
 def _map_sheet(names: Sequence[str], title: str, note: str) -> tuple[Sheet, float, float]:
     """Return a sheet for a map of so many rows, the map's height, and the room for names at its left."""
-    tall = float(np.clip(13 * len(names), 150, 480))
+    tall = float(np.clip(14 * len(names), 150, 490))
     left = 22 + width_of([short(name, _NAME) for name in names])
     return Sheet(WIDTH, int(_TOP + tall + _BELOW), title, note), tall, left
 
@@ -75,6 +89,8 @@ def _limits(values: np.ndarray) -> tuple[float, float]:
 
 def _log_ticks(set_ticks: Any, low: float, high: float, most: int) -> None:
     """Set at most so many ticks of a log axis: powers of ten, on a short axis their 2 and 5 fold too."""
+    inset = (high / low) ** 0.06  # no label across the end of the axis
+    low, high = low * inset, high / inset
     first, last = int(np.floor(np.log10(low))), int(np.ceil(np.log10(high)))
     for factors in ((1, 2, 5), (1, 3), (1,)):
         marks = [(factor, power) for power in range(first, last + 1) for factor in factors]
@@ -107,20 +123,20 @@ def _mark(axes: Any, where: np.ndarray) -> None:
 
 def _named(rows: int, pixels: float) -> range:
     """Return the rows of a map that have room for a name."""
-    return range(0, rows, max(1, int(np.ceil(rows * 11.5 / pixels))))
+    return range(0, rows, max(1, int(np.ceil(rows * 12.5 / pixels))))
 
 
 def _name_rows(axes: Any, names: Sequence[str], pixels: float) -> None:
     rows = _named(len(names), pixels)
-    axes.set_yticks(rows, [short(names[row], _NAME) for row in rows], fontsize=7.5, parse_math=False)
+    axes.set_yticks(rows, [short(names[row], _NAME) for row in rows], fontsize=NAMES, parse_math=False)
     axes.set_ylim(len(names) - 0.5, -0.5)
 
 
 def _step_ticks(axes: Any, steps: np.ndarray, pixels: float) -> None:
-    count = min(len(steps), max(2, int(pixels / 56)))
+    count = min(len(steps), max(2, int(pixels / 66)))
     places = np.unique(np.linspace(0, len(steps) - 1, count).astype(int))
     axes.set_xticks(places, [f"{steps[place]:,}" for place in places])
-    axes.set_xlabel("sampled optimizer step", fontsize=8.5, color=INK, labelpad=1)
+    axes.set_xlabel("sampled optimizer step", fontsize=TEXT, color=INK, labelpad=1)
 
 
 def _profile(axes: Any, values: np.ndarray, broken: np.ndarray, steps: np.ndarray, limits: tuple[float, float]) -> None:
@@ -133,17 +149,17 @@ def _profile(axes: Any, values: np.ndarray, broken: np.ndarray, steps: np.ndarra
     absent = rows[broken[-1] | ~np.isfinite(values[-1])]
     axes.plot(np.full(absent.size, low * 1.2), absent, "x", color=ALARM, markersize=5)
     axes.set(xscale="log", xlim=(low, high))
-    _log_ticks(axes.set_xticks, low, high, most=6)
+    _log_ticks(axes.set_xticks, low, high, most=4)
     axes.minorticks_off()
     axes.grid(axis="x", color=PAPER_GREY)
     axes.tick_params(labelleft=False, left=False)
-    axes.set_xlabel("standard deviation", fontsize=8.5, color=INK, labelpad=1)
-    below = {"loc": "upper center", "bbox_to_anchor": (0.5, -34 / (axes.bbox.height)), "ncols": 2}
-    axes.legend(**below, fontsize=8, frameon=False, borderpad=0, handlelength=1.4, columnspacing=1.2)
+    axes.set_xlabel("standard deviation", fontsize=TEXT, color=INK, labelpad=1)
+    below = {"loc": "upper center", "bbox_to_anchor": (0.5, -36 / (axes.bbox.height)), "ncols": 2}
+    axes.legend(**below, fontsize=NAMES, frameon=False, borderpad=0, handlelength=1.4, columnspacing=1.2)
 
 
 _SLOTS = 240
-_COUNTS = 104  # pixels for "12 of 512 dead"
+_COUNTS = 116  # pixels for "12 of 512 dead"
 
 
 def dead_units(shares: Mapping[str, np.ndarray], title: str = "Dead units") -> bytes:
@@ -154,7 +170,7 @@ def dead_units(shares: Mapping[str, np.ndarray], title: str = "Dead units") -> b
         title: what is drawn.
     """
     names = list(shares)
-    note = "A row a layer, input at the top; its channels from most to least often zero. Red: zero in every sample."
+    note = "Input at the top. Channels from most to least often zero; red: zero in every sample."
     sheet, tall, left = _map_sheet(names, title, note)
     if not names:
         sheet.text(WIDTH / 2, _TOP + tall / 2, "no layer has units that can die", ha="center", fontsize=10)
@@ -165,9 +181,9 @@ def dead_units(shares: Mapping[str, np.ndarray], title: str = "Dead units") -> b
     image = _shares(axes, rows)
     _name_rows(axes, names, tall)
     _percents(axes.set_xticks, np.linspace(0, 1, 5), _SLOTS, -0.5)
-    axes.set_xlabel("channels of the layer", fontsize=8.5, color=INK, labelpad=1)
+    axes.set_xlabel("channels of the layer", fontsize=TEXT, color=INK, labelpad=1)
     _count_dead(axes, shares, tall)
-    bar = sheet.colours(image, left, _TOP + tall + 40, wide, "share of the samples in which the channel was zero")
+    bar = sheet.colours(image, left, _TOP + tall + 44, wide, "share of the samples in which the channel was zero")
     _percents(bar.set_ticks, np.linspace(0, 1, 5))
     return sheet.png(_SHARES)
 
@@ -197,4 +213,4 @@ def _count_dead(axes: Any, shares: Mapping[str, np.ndarray], pixels: float) -> N
     for row in _named(len(values), pixels):
         dead, units = int(np.sum(values[row] >= 1)), values[row].size
         style = {"color": ALARM, "weight": "bold"} if dead else {"color": SOFT}
-        axes.text(_SLOTS + 2, row, f"{dead} of {units} dead", va="center", fontsize=7.5, **style)
+        axes.text(_SLOTS + 2, row, f"{dead} of {units} dead", va="center", fontsize=NAMES, **style)
