@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,7 +68,9 @@ class Page:
 
     def open(self, path: Path, width: int, scheme: str, height: int = 900) -> None:
         """Load a file in a window of `width` CSS pixels with the theme `light` or `dark`."""
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
+        )
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
         self.events.clear()
         self.call("Page.navigate", url=path.resolve().as_uri())
@@ -115,7 +118,9 @@ def chromium(profile: Path) -> Iterator[Page]:
         raise RuntimeError("chromium is not installed")
     to_read, to_write = os.pipe()
     from_read, from_write = os.pipe()
-    command = ["sh", "-c", f'exec "$@" 3<&{to_read} 4>&{from_write}', "sh", program, *FLAGS, f"--user-data-dir={profile}"]
+    # Chromium takes descriptors 3 and 4; a shell could not move ones above 9 there.
+    move = f"import os, sys; os.dup2({to_read}, 3); os.dup2({from_write}, 4); os.execv(sys.argv[1], sys.argv[1:])"
+    command = [sys.executable, "-c", move, program, *FLAGS, f"--user-data-dir={profile}"]
     with subprocess.Popen(command, pass_fds=(to_read, from_write), stderr=subprocess.DEVNULL) as process:
         os.close(to_read)
         os.close(from_write)

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -138,3 +141,41 @@ def test_hardest_classes() -> None:
     positives[2, 20], negatives[2, 20] = 10, 10
     negatives[3, 20] = 10  # no examples
     assert hardest(positives, negatives, 2) == [1, 2]
+
+
+TWO_REPLICAS = """
+import numpy as np, tensorflow as tf
+from kerasnets.telemetry.validation import ValidationCounts
+
+processor = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * 2)
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+generator = np.random.default_rng(0)
+labels, logits = generator.integers(0, 5, 61), generator.normal(size=(61, 5)).astype(np.float32)
+targets = np.eye(5, dtype=np.float32)[labels]
+with strategy.scope():
+    counts = ValidationCounts(5)
+batches = strategy.experimental_distribute_dataset(tf.data.Dataset.from_tensor_slices((targets, logits)).batch(16))
+
+@tf.function
+def step(targets, logits):
+    strategy.run(counts.update, (targets, logits))
+
+for _ in range(2):
+    counts.reset()
+    for batch in batches:
+        step(*batch)
+alone = ValidationCounts(5)
+alone.update(tf.constant(targets), tf.constant(logits))
+found, expected = counts.results(), alone.results()
+np.testing.assert_array_equal(found.confusion, expected.confusion)
+np.testing.assert_array_equal(found.positives, expected.positives)
+assert found.examples.sum() == 61 and found.worst == ()
+print("same")
+"""
+
+
+@pytest.mark.slow
+def test_replicas_are_summed() -> None:
+    done = subprocess.run([sys.executable, "-c", TWO_REPLICAS], capture_output=True, text=True)
+    assert done.stdout == "same\n", done.stderr
