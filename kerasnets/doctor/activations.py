@@ -107,6 +107,8 @@ def _draw_saturated(axes: "plots.Axes", evidence: Evidence, finding: Finding) ->
 def _initialization(evidence: Evidence, at: Thresholds) -> Finding | None:
     series = evidence.nonlinear()
     std = series["std"][0].astype(float)
+    if np.nan_to_num(series["dead"][0]).max(initial=0.0) >= at["dead"]:
+        return None
     found = slope(std, int(at["least_layers"]))
     if found is None or found.explained < at["explained"] or abs(found.decades) < at["decades"]:
         return None
@@ -174,7 +176,7 @@ DEAD = Rule(
     _dead,
     _draw_dead,
     explains=(
-        *("all_zero", "unchanged_weights", "vanishing_gradient", "loss_not_decreasing", "underfitting"),
+        *("all_zero", "unchanged_weights", "loss_not_decreasing", "underfitting"),
         *("uninformative_labels", "learning_rate_too_low", "update_ratio_too_small", "confused_classes"),
     ),
     live=True,
@@ -193,7 +195,7 @@ SATURATED = Rule(
 INITIALIZATION = Rule(
     "poor_initialization",
     "slope of log10 of the std of each activation over depth, at the first sampled step",
-    {"decades": 2.0, "explained": 0.5, "least_layers": 5},
+    {"decades": 2.0, "explained": 0.5, "least_layers": 5, "dead": 0.9},
     "An initialisation that fits the activation keeps the std within one power of ten over 30 layers and more.",
     (ACTIVATION,),
     _initialization,

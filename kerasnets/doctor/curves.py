@@ -147,7 +147,13 @@ def _plateau(evidence: Evidence, at: Thresholds) -> Finding | None:
         "The weights start where the network's output hardly depends on its input, a saddle that it leaves only when "
         "some weights have grown. An initialisation that keeps the size of activations spares it that time.",
         {"plateau_steps": steps, "share_of_run": float(effort), "fallen_at": down, "chance": level},
-        valid(evidence.config, initializer(evidence.config), "model.normalization=batch", "model.activation=relu"),
+        valid(
+            evidence.config,
+            initializer(evidence.config),
+            "model.normalization=batch",
+            "model.activation=relu",
+            rate(evidence.config, 3),
+        ),
         "warning",
         (),
         int(found.steps[leaves]),

@@ -107,23 +107,24 @@ class Evidence:
         heads = [head for head in heads if f"{head}_accuracy" in self.history]
         return self.history[f"{sorted(heads)[-1]}_loss" if heads else "loss"]
 
-    def trunk(self, kind: str, suffix: str = "kernel") -> Series:
+    def trunk(self, kind: str, suffixes: tuple[str, ...] = ("kernel",)) -> Series:
         """Return the statistics of the kernels on the way to the main head, in order of depth."""
-        series = self.kinds[kind].only(suffix)
-        side = tuple(head for head in self.layers.heads if head != self.layers.main_head) if self.layers else ()
-        return select(series, [not name.startswith(side) if side else True for name in series.names])
+        series = self.kinds[kind]
+        return select(series, [name.endswith(suffixes) and not name.startswith(self._side) for name in series.names])
 
     def nonlinear(self) -> Series:
         """Return the statistics of the nonlinearities' outputs on the way to the main head, in order of depth."""
         series, functions = self.kinds[ACTIVATION], self.layers.activations if self.layers else {}
-        side = tuple(head for head in self.layers.heads if head != self.layers.main_head) if self.layers else ()
-        inside = [not (side and name.startswith(side)) for name in series.names]
-        return select(
-            series, [functions.get(name) != "linear" and keep for name, keep in zip(series.names, inside, strict=True)]
-        )
+        keep = [functions.get(name) != "linear" and not name.startswith(self._side) for name in series.names]
+        return select(series, keep)
+
+    @cached_property
+    def _side(self) -> tuple[str, ...]:
+        """How names of auxiliary heads' layers begin."""
+        return tuple(head for head in self.layers.heads if head != self.layers.main_head) if self.layers else ()
 
 
-def select(series: Series, keep: "list[bool] | np.ndarray") -> Series:
+def select(series: Series, keep: list[bool]) -> Series:
     """Return the tensors of a series that are to be kept."""
     places = np.flatnonzero(keep)
     values = {key: value[:, places] for key, value in series.values.items()}

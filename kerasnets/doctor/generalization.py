@@ -95,7 +95,7 @@ def _underfitting(evidence: Evidence, at: Thresholds) -> Finding | None:
     train, held_out = float(evidence.loss[last].min()), float(evidence.history["val_loss"][last].min())
     left = min(train, held_out) / evidence.chance
     accuracy = float(evidence.history["accuracy"][last].max())
-    if not left >= at["left"]:
+    if not (left >= at["left"] and accuracy <= at["accuracy"]):
         return None
     return Finding(
         "underfitting",
@@ -135,7 +135,8 @@ def _uninformative(evidence: Evidence, at: Thresholds) -> Finding | None:
         f"validation accuracy never exceeds {best:.1%}, and always naming the most frequent class gives "
         f"{majority:.1%}; the training loss {seen} ({first:.3f} to {last:.3f})",
         "Nothing that can be learnt from the training images' labels holds for the validation images. The labels are "
-        "shuffled or misaligned with their images, or the classes cannot be told apart in them.",
+        "shuffled or misaligned with their images (`kerasnets samples` writes some), or steps are too large to learn "
+        "any.",
         {"val_accuracy": best, "majority": majority, "first_loss": first, "last_loss": last},
         valid(evidence.config, rate(evidence.config, 0.1)),
         "error",
@@ -169,7 +170,7 @@ OVERTRAINING = Rule(
 UNDERFITTING = Rule(
     "underfitting",
     "the lower of training and validation loss at the end, beside the loss at chance",
-    {"left": 0.4, "epochs": 3},
+    {"left": 0.4, "accuracy": 0.85, "epochs": 3},
     "ResNet-18 on ImageNet ends at a quarter of chance, CIFAR and digits networks below a tenth; two fifths is a "
     "network that gave up.",
     ("validation", "counts"),
@@ -186,6 +187,13 @@ UNINFORMATIVE = Rule(
     ("validation", "counts"),
     _uninformative,
     plots.epochs("accuracy"),
-    explains=("loss_not_decreasing", "overfitting", "overtraining", "underfitting", "confused_classes"),
+    explains=(
+        "plateau_then_fall",
+        "loss_not_decreasing",
+        "overfitting",
+        "overtraining",
+        "underfitting",
+        "confused_classes",
+    ),
     at_end=True,
 )

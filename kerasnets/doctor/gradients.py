@@ -8,40 +8,55 @@ from kerasnets.doctor.finding import Finding
 from kerasnets.doctor.remedies import clip, initializer, rate, valid
 from kerasnets.doctor.rule import Rule, Thresholds
 from kerasnets.doctor.shape import slope
-from kerasnets.telemetry.record import GRADIENT
+from kerasnets.telemetry.record import ACTIVATION, GRADIENT
 
 
-def _decades(std: np.ndarray, at: Thresholds) -> np.ndarray:
-    """Return the decades that the gradient's std loses on its way back to the first layer, `[T]`; NaN: no line."""
-    fits = [slope(row, int(at["least_kernels"])) for row in std]
+def _decades(values: np.ndarray, at: Thresholds) -> np.ndarray:
+    """Return the decades that a size of the gradient loses on its way back to the first layer, `[T]`; NaN: no line."""
+    fits = [slope(row, int(at["least_kernels"])) for row in values]
     return np.array([fit.decades if fit and fit.explained >= at["explained"] else np.nan for fit in fits])
 
 
+def _alive(evidence: Evidence, steps: np.ndarray, at: Thresholds) -> np.ndarray:
+    """Tell at which steps no layer of rectifiers is dead, which would stop gradients for another reason, `[T]`."""
+    if evidence.lacks(ACTIVATION):
+        return np.ones(len(steps), bool)
+    series = evidence.nonlinear()
+    dead = np.nan_to_num(series["dead"]).max(axis=1, initial=0.0)
+    return np.interp(steps, series.steps, dead) < at["dead"]
+
+
 def _vanishing(evidence: Evidence, at: Thresholds) -> Finding | None:
-    series = evidence.trunk(GRADIENT)
-    lost = _decades(series["std"], at)
-    sick = lost >= at["decades"]
-    if sick.mean() < at["share_of_samples"]:
+    kernels, biases = evidence.trunk(GRADIENT), evidence.trunk(GRADIENT, ("bias", "beta"))
+    alive = _alive(evidence, kernels.steps, at)
+    # A kernel's gradient is what arrives times the layer's input: where that shrinks with depth too, only the gradients
+    # of biases, which are what arrives and nothing else, show the slope.
+    sizes = [kernels["std"], np.hypot(biases["mean"], biases["std"])]
+    lost = np.fmax(*(_decades(size, at) for size in sizes))
+    known = alive & (np.isfinite(lost) | (kernels["std"] > 0).any(axis=1))
+    sick = known & (lost >= at["decades"])
+    if not sick.any() or sick.sum() < at["share_of_samples"] * known.sum():
         return None
     when = int(np.flatnonzero(sick)[0])
-    std = series["std"][when]
-    reached = std > 0
-    first, last = std[reached][0], std[reached][-1]
+    pairs = zip((kernels, biases), sizes, strict=True)
+    series, size = max(pairs, key=lambda pair: np.nan_to_num(_decades(pair[1], at)[when], nan=-np.inf))
+    found = size[when]
+    first, last = found[found > 0][0], found[found > 0][-1]
     typical = float(np.median(lost[sick]))
-    faint = tuple(name for name, value in zip(series.names, std, strict=True) if value < last / 100)
+    faint = tuple(name for name, value in zip(series.names, found, strict=True) if value < last / 100)
     return Finding(
         "vanishing_gradient",
-        f"the gradient's std falls by {typical:.1f} powers of ten over {len(series.names)} kernels on its way back "
-        f"to the first; at step {series.steps[when]} it is {first:.1e} at {series.names[0]} "
-        f"and {last:.1e} at {series.names[-1]}",
+        f"the gradient falls by {typical:.1f} powers of ten over {len(series.names)} layers on its way back to the "
+        f"first: at step {series.steps[when]} its std is {first:.1e} at {series.names[0]} and {last:.1e} at "
+        f"{series.names[-1]}",
         "Every layer multiplies the gradient by a factor below 1, as saturating nonlinearities or an initialisation "
         "that is too small for the activation do. The first layers hardly learn, so the last ones learn on noise.",
         {
             "decades": typical,
-            "kernels": len(series.names),
-            "std_first": float(first),
-            "std_last": float(last),
-            "share_of_samples": float(sick.mean()),
+            "layers": len(series.names),
+            "size_first": float(first),
+            "size_last": float(last),
+            "share_of_samples": float(sick.sum() / known.sum()),
         },
         _revive(evidence),
         "error",
@@ -98,8 +113,9 @@ def _exploding(evidence: Evidence, at: Thresholds) -> Finding | None:
 
 VANISHING = Rule(
     "vanishing_gradient",
-    "slope of log10 of the std of the gradient of each kernel over depth, at each sampled step",
-    {"decades": 2.0, "explained": 0.5, "least_kernels": 5, "share_of_samples": 0.5},
+    "slope of log10 of the gradient's size over depth, of kernels and of biases, at each sampled step without dead "
+    "layers",
+    {"decades": 2.0, "explained": 0.5, "least_kernels": 5, "share_of_samples": 0.5, "dead": 0.9},
     "Two powers of ten mean that the first layers move a hundred times slower than the last; normalised and residual "
     "networks of any depth stay within one. Half of the samples, since a network may outgrow it.",
     (GRADIENT,),

@@ -18,12 +18,12 @@ def _nonfinite(evidence: Evidence, at: Thresholds) -> Finding | None:
     step = min(s for s in (curve_step, sample[0] if sample else None) if s is not None)
     # A sample that was taken long after the loss broke names layers that only caught it.
     known = sample is not None and (curve_step is None or sample[0] <= curve_step)
-    where, layers = (f"the {sample[1]} of {sample[2]}", (sample[2],)) if sample and known else (what, ())
+    what, layers = (f"the {sample[1]} of {sample[2]}", (sample[2],)) if sample and known else (what, ())
     caught = sample[3] if sample else 0
+    later = f"; {caught} sampled tensors have NaN or Inf at step {sample[0]}" if sample else ""
     return Finding(
         "nonfinite_values",
-        f"{where} is not finite at step {step}, the first of all"
-        + (f"; at step {sample[0]} {caught} tensors have NaN or Inf, {sample[2]} before the others" if sample else ""),
+        f"{what} is the first value that is not finite, at step {step}" + later,
         "Numbers grew until they left the range of the data type, after which every weight becomes NaN. Nearly always "
         "the learning rate is too high for this network; clipping and a warm-up help where only the start is at fault.",
         {"step": step, "tensors": caught},
@@ -94,7 +94,7 @@ def _exploding(evidence: Evidence, at: Thresholds) -> Finding | None:
         names = tuple(np.array(series.names)[large.any(axis=0)].tolist())
         return Finding(
             "exploding_tensor",
-            f"{kind}s reach {size.max():.2g} at {series.names[worst]}; above {limit:g} in {len(names)} tensors from "
+            f"{kind}s reach {size.max():.2g} at {series.names[worst]}; above {limit:g} in {_tensors(names)} from "
             f"step {series.steps[when]} on",
             "Values grow from layer to layer or from step to step without anything to hold them. Float16 ends at "
             "65,504, and long before that the loss is a matter of a few logits.",
@@ -120,6 +120,10 @@ def _draw_exploding(axes: "plots.Axes", evidence: Evidence, finding: Finding) ->
     axes.plot(series.steps, np.where(size > 0, size, np.nan), alpha=0.6, linewidth=0.8)
     axes.set_yscale("log")
     axes.set(xlabel="optimizer step", ylabel=f"largest |{kind}| of each tensor")
+
+
+def _tensors(names: tuple[str, ...]) -> str:
+    return "1 tensor" if len(names) == 1 else f"{len(names)} tensors"
 
 
 def _all_zero(evidence: Evidence, at: Thresholds) -> Finding | None:
