@@ -1,6 +1,7 @@
 """TensorBoard's PROJECTOR page: where the network puts images just before it decides, their classes and pictures."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,6 @@ import numpy as np
 import tensorflow as tf
 
 NAME = "penultimate"
-_BATCH = 64
 _THUMBNAIL, _SPRITE = 48, 8192
 """Pixels of a picture at most, and of the sheet of all pictures: what browsers take as a texture."""
 _FILES = {"tensor": f"{NAME}.tsv", "metadata": f"{NAME}_metadata.tsv", "sprite": f"{NAME}_sprite.png"}
@@ -35,10 +35,9 @@ def features(model: keras.Model) -> keras.Model:
 def write_embeddings(
     directory: Path,
     model: keras.Model,
-    images: np.ndarray,
-    labels: Sequence[int],
+    batches: Iterable[tuple[Any, Any]],
     names: Sequence[str],
-    pictures: Sequence[np.ndarray],
+    pictures: Iterable[np.ndarray],
 ) -> int:
     """Write embeddings for TensorBoard's projector into `directory`; return how many.
 
@@ -47,42 +46,43 @@ def write_embeddings(
     Args:
         directory: of an event file, where the projector looks for them.
         model: functional, of one output: the main head.
-        images: what the model takes, `[N, H, W, C]`.
-        labels: true classes.
-        names: of the classes.
-        pictures: uint8 `[h, w, 1 or 3]` of each image.
+        batches: `(images [N, H, W, C] as the model takes them, targets [N, K])`.
+        names: of the K classes.
+        pictures: uint8 `[h, w, 1 or 3]` of each image, in the same order.
     """
-    points, predicted, probability = _embed(features(model), images)
-    kept = np.flatnonzero(np.isfinite(points).all(axis=1) & np.isfinite(probability))
-    if not kept.size:
+    points, labels, logits = _embed(features(model), batches)
+    kept = np.isfinite(points).all(axis=1) & np.isfinite(logits).all(axis=1)
+    if not kept.any():
         return 0
-    rows = [(names[labels[i]], names[predicted[i]], labels[i] == predicted[i], probability[i]) for i in kept.tolist()]
     directory.mkdir(parents=True, exist_ok=True)
     # As text: of a binary file the projector would try to read all-zero points, of a dead network, as text.
     np.savetxt(directory / _FILES["tensor"], points[kept], fmt="%.4g", delimiter="\t")
-    _write_metadata(directory / _FILES["metadata"], rows)
-    side = _write_sprite(directory / _FILES["sprite"], [pictures[i] for i in kept.tolist()])
+    _write_metadata(directory / _FILES["metadata"], labels[kept], logits[kept], names)
+    shown = [_thumbnail(picture) for picture, keep in zip(pictures, kept, strict=True) if keep]
+    side = _write_sprite(directory / _FILES["sprite"], shown)
     _write_config(directory, points[kept].shape, side)
-    return int(kept.size)
+    return int(kept.sum())
 
 
-def _embed(model: keras.Model, images: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return points float32 `[N, D]`, predicted classes `[N]` and their probabilities `[N]`."""
-    run = tf.function(lambda batch: model(batch, training=False), reduce_retracing=True)
-    points, logits = [], []
-    for start in range(0, len(images), _BATCH):
-        batch = images[start : start + _BATCH]
-        found, scores = run(tf.constant(batch))
-        points.append(np.reshape(found, (len(batch), -1)).astype(np.float32))
-        logits.append(np.reshape(scores, (len(batch), -1)).astype(np.float32))
-    probabilities = tf.nn.softmax(np.concatenate(logits)).numpy()
-    return np.concatenate(points), probabilities.argmax(axis=1), probabilities.max(axis=1)
+def _embed(model: keras.Model, batches: Iterable[tuple[Any, Any]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return points `[N, D]`, true classes `[N]` and logits `[N, K]`."""
+    run = tf.function(lambda images: model(images, training=False), reduce_retracing=True)
+    points: list[np.ndarray] = []
+    labels: list[np.ndarray] = []
+    logits: list[np.ndarray] = []
+    for images, targets in batches:
+        for found, values in zip((points, logits), run(images), strict=True):
+            found.append(np.reshape(values, (len(values), -1)).astype(np.float32))
+        labels.append(np.argmax(targets, axis=1))
+    return np.concatenate(points), np.concatenate(labels), np.concatenate(logits)
 
 
-def _write_metadata(path: Path, rows: Sequence[tuple[str, str, bool, float]]) -> None:
+def _write_metadata(path: Path, labels: np.ndarray, logits: np.ndarray, names: Sequence[str]) -> None:
+    predicted, probabilities = logits.argmax(axis=1), tf.nn.softmax(logits).numpy().max(axis=1)
     lines = ["true\tpredicted\toutcome\tprobability"]
-    for true, predicted, right, probability in rows:
-        lines.append(f"{_cell(true)}\t{_cell(predicted)}\t{'right' if right else 'wrong'}\t{probability:.4f}")
+    for true, said, probability in zip(labels.tolist(), predicted.tolist(), probabilities.tolist(), strict=True):
+        outcome = "right" if true == said else "wrong"
+        lines.append(f"{_cell(names[true])}\t{_cell(names[said])}\t{outcome}\t{probability:.4f}")
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
@@ -91,16 +91,22 @@ def _cell(name: str) -> str:
     return " ".join(name.split()) or "–"
 
 
-def _write_sprite(path: Path, pictures: Sequence[np.ndarray]) -> int:
+def _thumbnail(pixels: np.ndarray) -> Any:
+    from PIL import Image
+
+    picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).convert("RGB")
+    picture.thumbnail((_THUMBNAIL, _THUMBNAIL))
+    return picture
+
+
+def _write_sprite(path: Path, thumbnails: Sequence[Any]) -> int:
     """Write all pictures as one square sheet, row by row; return the pixels of one's side."""
     from PIL import Image
 
-    across = int(np.ceil(np.sqrt(len(pictures))))
-    largest = max(max(picture.shape[:2]) for picture in pictures)
-    side = max(1, min(_THUMBNAIL, largest, _SPRITE // across))
+    across = math.ceil(math.sqrt(len(thumbnails)))
+    side = min(max(max(picture.size) for picture in thumbnails), _SPRITE // across)
     sheet = Image.new("RGB", (across * side, across * side), "white")
-    for place, pixels in enumerate(pictures):
-        picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).convert("RGB")
+    for place, picture in enumerate(thumbnails):
         picture.thumbnail((side, side))
         left, top = place % across * side, place // across * side
         sheet.paste(picture, (left + (side - picture.width) // 2, top + (side - picture.height) // 2))

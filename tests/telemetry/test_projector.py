@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
@@ -22,6 +23,12 @@ def network(softmax: bool = False, activation: str = "relu") -> keras.Model:
     return keras.Model(inputs, keras.layers.Softmax()(logits) if softmax else logits)
 
 
+def batches(inputs: np.ndarray, labels: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield batches of 7, the last one smaller."""
+    for start in range(0, len(labels), 7):
+        yield inputs[start : start + 7], np.eye(4)[labels[start : start + 7]]
+
+
 def images(count: int) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
     """Return inputs, labels and pictures whose grey is the image's number."""
     generator = np.random.default_rng(0)
@@ -43,7 +50,7 @@ def plugin(directory: Path) -> projector_plugin.ProjectorPlugin:
 def test_embeddings_are_what_the_logits_are_made_of(tmp_path: Path, softmax: bool) -> None:
     net = network(softmax)
     inputs, labels, pictures = images(100)
-    assert projector.write_embeddings(tmp_path, net, inputs, labels, NAMES, pictures) == 100
+    assert projector.write_embeddings(tmp_path, net, batches(inputs, labels), NAMES, pictures) == 100
     points = np.loadtxt(tmp_path / "penultimate.tsv", dtype=np.float32)
     logits = points @ net.get_layer("logits").kernel.numpy() + net.get_layer("logits").bias.numpy()
     expected = net.predict(inputs, verbose=0)
@@ -61,7 +68,7 @@ def test_embeddings_are_what_the_logits_are_made_of(tmp_path: Path, softmax: boo
 
 def test_sprite_has_every_picture_at_its_place(tmp_path: Path) -> None:
     inputs, labels, pictures = images(10)
-    projector.write_embeddings(tmp_path, network(), inputs, labels, NAMES, pictures)
+    projector.write_embeddings(tmp_path, network(), batches(inputs, labels), NAMES, pictures)
     sheet = np.asarray(Image.open(tmp_path / "penultimate_sprite.png"))
     assert sheet.shape == (24, 24, 3)  # 4 across, 6 pixels each
     assert [sheet[place // 4 * 6 + 3, place % 4 * 6 + 3, 0] for place in range(10)] == list(range(10))
@@ -74,7 +81,7 @@ def test_tensorboard_finds_them(tmp_path: Path, where: str) -> None:
     events.scalars(1, {"loss": 1.0}, VALIDATION)
     events.close()
     inputs, labels, pictures = images(20)
-    projector.write_embeddings(directory / VALIDATION, network(), inputs, labels, NAMES, pictures)
+    projector.write_embeddings(directory / VALIDATION, network(), batches(inputs, labels), NAMES, pictures)
     ((run, config),) = plugin(tmp_path)._configs.items()
     assert run == f"{where}/{VALIDATION}".strip("/")
     (embedding,) = config.embeddings
@@ -86,7 +93,7 @@ def test_all_zero_embeddings_of_a_dead_network(tmp_path: Path) -> None:
     net = network()
     net.set_weights([np.zeros(weights.shape) for weights in net.get_weights()])
     inputs, labels, pictures = images(5)
-    assert projector.write_embeddings(tmp_path, net, inputs, labels, NAMES, pictures) == 5
+    assert projector.write_embeddings(tmp_path, net, batches(inputs, labels), NAMES, pictures) == 5
     (config,) = plugin(tmp_path)._configs.values()
     assert list(config.embeddings[0].tensor_shape) == [5, 8]
 
@@ -95,13 +102,15 @@ def test_nonfinite_embeddings_are_left_out(tmp_path: Path) -> None:
     inputs, labels, pictures = images(10)
     inputs[3] = np.nan  # through a linear layer: oneDNN's ReLU makes 0 of NaN
     net = network(activation="linear")
-    assert projector.write_embeddings(tmp_path, net, inputs, labels, NAMES, pictures) == 9
+    assert projector.write_embeddings(tmp_path, net, batches(inputs, labels), NAMES, pictures) == 9
     assert len(np.loadtxt(tmp_path / "penultimate.tsv")) == 9
     sheet = np.asarray(Image.open(tmp_path / "penultimate_sprite.png"))
     assert sheet[6 + 3, 3, 0] == 4  # 3 across
     inputs[:] = np.inf
     assert (
-        projector.write_embeddings(tmp_path / "none", network(activation="linear"), inputs, labels, NAMES, pictures)
+        projector.write_embeddings(
+            tmp_path / "none", network(activation="linear"), batches(inputs, labels), NAMES, pictures
+        )
         == 0
     )
     assert not (tmp_path / "none").exists()
