@@ -1,13 +1,14 @@
 """The training step with observers: a Keras model that holds a network and lets observers see each step of `fit`."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from kerasnets.telemetry.observers import Forward, Observer
-from kerasnets.telemetry.taps import output_names, tap
+from kerasnets.telemetry.observers import Forward, Level, Observer
+from kerasnets.telemetry.taps import named_outputs, tap
 
 Gradients = Sequence[tf.Tensor | None]
 
@@ -24,11 +25,16 @@ class ObservedModel(keras.Model):
         observers: called at the fixed points of every step, in order.
     """
 
+    train_function: Any
+    steps_per_execution: Any
+
     def __init__(self, net: keras.Model, observers: Sequence[Observer] = (), name: str | None = None) -> None:
         super().__init__(name=name)
         self.net = net
         self.observers = tuple(observers)
         self._forward: Callable[..., Any] = net
+        self._level = Level.STEP
+        self._done = 0
         if self.observers:
             # A bound method, since Keras would track the model itself: its layers are those of `net`.
             tapped, watched = tap(net)
@@ -40,8 +46,50 @@ class ObservedModel(keras.Model):
     def metrics(self) -> list[keras.metrics.Metric]:
         return [*super().metrics, *(metric for observer in self.observers for metric in observer.metrics())]
 
+    @property
+    def output_names(self) -> list[str]:
+        """Return the network's, by which `compile` and `fit` know losses, metrics and targets."""
+        return list(self.net.output_names)
+
     def call(self, images: tf.Tensor, training: bool | None = None) -> Any:
         return self.net(images, training=training)
+
+    def make_train_function(self, force: bool = False) -> None:
+        """Make what `fit` calls: the graph of the level that observers want for the step that comes."""
+        if self.train_function is not None and not force:
+            return
+        graphs = {}
+        for level in Level:
+            super().make_train_function(force=True)
+            graphs[level] = self.train_function
+        super().make_train_function(force=True)
+        several = self.train_function
+
+        def one(iterator: Any, level: Level) -> Any:
+            self._level, steps, self.steps_per_execution = level, self.steps_per_execution, 1
+            try:
+                logs = graphs[level](iterator)
+            finally:
+                self._level, self.steps_per_execution = Level.STEP, steps
+            return logs
+
+        def function(iterator: Any) -> Any:
+            steps = self.steps_per_execution
+            if steps > 1:  # then the last execution of an epoch may have been shorter
+                self._done = int(self.optimizer.iterations)
+            coming = range(self._done + 1, self._done + 1 + steps)
+            level = max((observer.level(coming) for observer in self.observers), default=Level.STEP)
+            if level is Level.STEP:
+                logs = several(iterator)
+            else:
+                logs = one(iterator, level)
+                for _ in range(1, steps):
+                    with contextlib.suppress(StopIteration):  # the epoch ends within this execution
+                        logs = one(iterator, Level.STEP)
+            self._done += steps
+            return logs
+
+        self.train_function = function
 
     def objective(self, outputs: Any, targets: Any, weights: Any, images: tf.Tensor) -> tf.Tensor:
         """Return the scalar to minimise: here, what `compile` was given."""
@@ -60,7 +108,7 @@ class ObservedModel(keras.Model):
     def train_step(self, data: Any) -> dict[str, Any]:
         images, targets, weights = keras.utils.unpack_x_y_sample_weight(data)
         variables = self.net.trainable_variables
-        with tf.GradientTape(persistent=bool(self.observers)) as tape:
+        with tf.GradientTape(persistent=self._level >= Level.PASSES) as tape:
             outputs, activations = self._run(images, training=True)
             loss = self.objective(outputs, targets, weights, images)
             scaled = self.optimizer.scale_loss(loss)
@@ -92,6 +140,7 @@ class ObservedModel(keras.Model):
     ) -> None:
         named = self.named(outputs)
         seen = Forward(
+            level=self._level,
             images=images,
             outputs=named,
             loss=loss,
@@ -119,7 +168,7 @@ class ObservedModel(keras.Model):
         if isinstance(outputs, dict):
             return outputs
         listed = outputs if isinstance(outputs, list | tuple) else [outputs]
-        return dict(zip(output_names(self.net), listed, strict=True))
+        return dict(zip(named_outputs(self.net), listed, strict=True))
 
     def _of_head(self, tape: tf.GradientTape, loss: tf.Tensor, output: tf.Tensor) -> Gradients:
         """Return what reaches the variables through one output alone."""

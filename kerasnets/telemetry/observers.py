@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any
 
 import keras
@@ -30,11 +31,23 @@ class Watched:
         return tuple(str(variable.path) for variable in self.variables)
 
 
+class Level(IntEnum):
+    """How closely a step is looked at. Each level is a graph of its own, so an ordinary step pays for nothing more."""
+
+    STEP = 0
+    """What every step affords."""
+    SAMPLE = 1
+    """Statistics of all tensors."""
+    PASSES = 2
+    """And what needs passes of its own."""
+
+
 @dataclass(frozen=True, eq=False)
 class Forward:
-    """What the forward pass of a step gave. The two functions add passes to the graph: call them inside a `tf.cond`.
+    """What the forward pass of a step gave. The two functions add passes to the graph.
 
     Attributes:
+        level: how closely this step is looked at.
         images: the batch as the network gets it, `[N, H, W, C]`.
         outputs: each head's output `[N, K]`.
         loss: the scalar that is minimised, not scaled for mixed precision.
@@ -45,6 +58,7 @@ class Forward:
         inference_loss: the loss of the same batch and weights in inference mode.
     """
 
+    level: Level
     images: tf.Tensor
     outputs: dict[str, tf.Tensor]
     loss: tf.Tensor
@@ -57,12 +71,16 @@ class Forward:
 class Observer:
     """Looks at fixed points of each training step; subclasses override the points they want.
 
-    Every method but `build` and `metrics` runs inside the traced step, so what it computes becomes part of the graph.
+    `forward`, `gradients`, `clipped` and `applied` run inside the traced step: what they compute is part of the graph.
     Gradients are dense, in the order of `Watched.variables`; None where the loss does not depend on a variable.
     """
 
     def build(self, watched: Watched) -> None:
         """Learn what there is to see, and make variables."""
+
+    def level(self, steps: range) -> Level:
+        """Tell, on the host, how closely it wants to look at the first of the steps that Keras is about to run."""
+        return Level.STEP
 
     def forward(self, seen: Forward) -> None:
         """See the forward pass."""

@@ -1,9 +1,10 @@
 """TensorBoard pages that are drawn at the end of an epoch.
 
-Drawing takes tenths of a second: of a long run the pages of about twenty epochs are written, evenly spread, and always
-those of the first and the last.
+Drawing takes tenths of a second. The first and the last epoch's pages are always written; of those between, about
+twenty, evenly spread, as far as they stay a small share of the training time.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,8 @@ from kerasnets.telemetry.writer import ProbeWriter
 
 EPOCHS = 20
 """About so many epochs' pages are written."""
+SHARE = 0.0025
+"""Of the training time, which each kind of pages may take."""
 CURVES = 25
 """The most classes whose PR curves are written."""
 
@@ -32,12 +35,23 @@ def due(epoch: int, epochs: int) -> bool:
 class Pages(Stepwise):
     """Writes pages at the end of some epochs; goes before the callback that closes the event files."""
 
-    _owed = False
+    def __init__(self) -> None:
+        super().__init__()
+        self._owed = False
+        self._seconds = self._latest = 0.0
+
+    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+        self._began = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        self._owed = not due(epoch, self.params["epochs"])
+        epochs = self.params["epochs"]
+        affordable = self._seconds + self._latest <= SHARE * (time.perf_counter() - self._began)
+        self._owed = not (due(epoch, epochs) and (affordable or epoch in (0, epochs - 1)))
         if not self._owed:
+            began = time.perf_counter()
             self.write()
+            self._latest = time.perf_counter() - began
+            self._seconds += self._latest
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         if self._owed:  # stopped early

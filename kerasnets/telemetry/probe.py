@@ -1,7 +1,7 @@
 """The probe: an observer that samples statistics of every weight, gradient, update and activation of the real step.
 
-Samples are taken in the graph, at the first steps and then every so many; on other steps a `tf.cond` skips all of it.
-The host reads a handful of small variables after a sampled step.
+Samples are taken in the graph, at the first steps and then every so many: those steps run a graph of their own. The
+host reads a handful of small variables after them.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from kerasnets.telemetry.observers import Forward, Observer, Watched, state, when
+from kerasnets.telemetry.observers import Forward, Level, Observer, Watched, state
 from kerasnets.telemetry.record import (
     ACTIVATION,
     CLIPPED,
@@ -26,7 +26,7 @@ from kerasnets.telemetry.statistics import (
     BUCKETS,
     RECTIFIERS,
     SATURATION,
-    describe_all,
+    describe,
     first_images,
     saturated_share,
     silent_channels,
@@ -78,8 +78,8 @@ class _Store:
         self.moments = state(tf.zeros([len(self.names), len(STATISTICS)]), tf.float32, f"{label}_moments")
         self.counts = state(tf.zeros([len(self.names), BUCKETS]), tf.float32, f"{label}_counts")
 
-    def take(self, tensors: Sequence[tf.Tensor], histogram: tf.Tensor) -> None:
-        moments, counts = describe_all(tensors, histogram)
+    def take(self, tensors: Sequence[tf.Tensor]) -> None:
+        moments, counts = describe(tensors)
         self.moments.assign(moments)
         self.counts.assign(counts)
 
@@ -110,7 +110,7 @@ class Probe(Observer):
         clipping: bool = False,
     ) -> None:
         self._first_every = self._interval = every
-        self._first_slow_every = slow_every
+        self._slow_every = slow_every
         self._activations = activations
         self._clipping = clipping
         self._histograms = histograms
@@ -118,9 +118,8 @@ class Probe(Observer):
     def build(self, watched: Watched) -> None:
         self.watched = watched
         self._step = state(0, tf.int64, "probe_step")
-        self._every = state(self._first_every, tf.int64, "probe_every")
-        self._slow_every = state(self._first_slow_every, tf.int64, "probe_slow_every")
-        self._histogram = state(self._histograms, tf.bool, "probe_histograms")
+        self._sampled = state(0, tf.int64, "probe_sampled")
+        self._passed = state(0, tf.int64, "probe_passed")
         self._ring = state(tf.zeros([RING, _STEP_VALUES]), tf.float32, "probe_ring")
         self._inference_loss = state(0.0, tf.float32, "probe_inference_loss")
         names = watched.names
@@ -143,15 +142,21 @@ class Probe(Observer):
         self._dead_samples = state(tf.zeros(ends[-1]), tf.float32, "probe_dead_samples")
         self._samples = state(0.0, tf.float32, "probe_samples")
 
+    def level(self, steps: range) -> Level:
+        if any(self._due_passes(step) for step in steps):
+            return Level.PASSES
+        return Level.SAMPLE if any(self.due(step) for step in steps) else Level.STEP
+
     # In the graph.
 
     def forward(self, seen: Forward) -> None:
         self._step.assign_add(1)
-        self._slow = _due(self._step, self._slow_every, FIRST_SLOW)
-        self._sampled = tf.logical_or(self._slow, _due(self._step, self._every, FIRST))
+        self._level = seen.level
         self._loss, self._rate = tf.cast(seen.loss, tf.float32), seen.learning_rate
-        when(self._sampled, lambda: self._see_forward(seen))
-        when(self._slow, lambda: self._see_slowly(seen))
+        if self._level >= Level.SAMPLE:
+            self._see_forward(seen)
+        if self._level >= Level.PASSES:
+            self._see_passes(seen)
 
     def gradients(self, raw: Sequence[tf.Tensor | None], norm: tf.Tensor) -> None:
         place = tf.cast((self._step - 1) % RING, tf.int32)
@@ -162,23 +167,19 @@ class Probe(Observer):
     def clipped(self, gradients: Sequence[tf.Tensor | None]) -> None:
         if self._clipping:
             self._see(CLIPPED, gradients)
-        # The weights before the update. On steps without a sample the branch returns tensors of the same shapes that
-        # exist anyway: reading the weights would have the optimizer copy them, and zeros would have to be filled in.
-        present = self._dense(gradients)
-        self._before = tf.cond(
-            self._sampled,
-            lambda: [tf.identity(variable.value) for variable in self.watched.variables],
-            lambda: [tf.cast(g, v.dtype) for g, v in zip(present, self.watched.variables, strict=True)],
-        )
+        if self._level >= Level.SAMPLE:
+            self._before = [tf.identity(variable.value) for variable in self.watched.variables]
 
     def applied(self) -> None:
-        when(self._sampled, self._see_update)
+        if self._level >= Level.SAMPLE:
+            self._see_update()
 
     def _see_forward(self, seen: Forward) -> None:
-        self._stores[INPUT].take([first_images(seen.images)], self._histogram)
+        self._sampled.assign(self._step)
+        self._stores[INPUT].take([first_images(seen.images)])
         if not self._activations:
             return
-        self._stores[ACTIVATION].take([first_images(x) for x in seen.activations.values()], self._histogram)
+        self._stores[ACTIVATION].take([first_images(x) for x in seen.activations.values()])
         functions = self.watched.activations
         self._saturated.assign(
             tf.stack(
@@ -194,19 +195,21 @@ class Probe(Observer):
             self._dead_samples.assign_add(dead)
             self._samples.assign_add(1.0)
 
-    def _see_slowly(self, seen: Forward) -> None:
+    def _see_passes(self, seen: Forward) -> None:
+        self._passed.assign(self._step)
         self._inference_loss.assign(tf.cast(seen.inference_loss(), tf.float32))
         for head, store in self._heads.items():
-            store.take(self._dense(seen.head_gradients(head)), tf.constant(False))
+            store.take(self._dense(seen.head_gradients(head)))
 
     def _see(self, kind: str, gradients: Sequence[tf.Tensor | None]) -> None:
-        when(self._sampled, lambda: self._stores[kind].take(self._dense(gradients), self._histogram))
+        if self._level >= Level.SAMPLE:
+            self._stores[kind].take(self._dense(gradients))
 
     def _see_update(self) -> None:
         after = [variable.value for variable in self.watched.variables]
-        self._stores[WEIGHT].take(after, self._histogram)
+        self._stores[WEIGHT].take(after)
         updates = [a - b for a, b in zip(after, self._before, strict=True)]
-        self._stores[UPDATE].take(updates, self._histogram)
+        self._stores[UPDATE].take(updates)
         self._before_norm.assign(tf.stack([tf.cast(tf.norm(before), tf.float32) for before in self._before]))
 
     def _dense(self, gradients: Sequence[tf.Tensor | None]) -> list[tf.Tensor]:
@@ -224,7 +227,6 @@ class Probe(Observer):
     @every.setter
     def every(self, steps: int) -> None:
         self._interval = steps
-        self._every.assign(steps)
 
     @property
     def step(self) -> int:
@@ -233,19 +235,19 @@ class Probe(Observer):
 
     def pause_histograms(self) -> None:
         """Take no more histograms."""
-        self._histogram.assign(False)
         self._histograms = False
 
     def due(self, step: int) -> bool:
         """Tell whether `step` is sampled; nothing is asked of the device."""
-        return step in FIRST or step % self._interval == 0 or self._due_slowly(step)
+        return step in FIRST or step % self._interval == 0 or self._due_passes(step)
 
-    def _due_slowly(self, step: int) -> bool:
-        return step in FIRST_SLOW or step % self._first_slow_every == 0
+    def _due_passes(self, step: int) -> bool:
+        return step in FIRST_SLOW or step % self._slow_every == 0
 
-    def sample(self, step: int) -> Sample:
-        """Return what was seen at `step`, the last sampled one."""
-        slow = self._due_slowly(step)
+    def sample(self) -> Sample:
+        """Return what was seen at the last step that was sampled."""
+        step = int(self._sampled.numpy())
+        passes = step == int(self._passed.numpy())
         kinds = {kind: store.kind(self._histograms) for kind, store in self._stores.items()}
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = kinds[UPDATE].moments[:, STATISTICS.index("l2")] / self._before_norm.numpy()
@@ -253,9 +255,9 @@ class Probe(Observer):
         dead: dict[str, np.ndarray] = {}
         if self._activations:
             dead = self._add_activations(kinds[ACTIVATION])
-        if slow:
+        if passes:
             kinds |= {HEAD + head: _reached(store.kind(False)) for head, store in self._heads.items()}
-        return Sample(step, kinds, dead, float(self._inference_loss.numpy()) if slow else None)
+        return Sample(step, kinds, dead, float(self._inference_loss.numpy()) if passes else None)
 
     def _add_activations(self, kind: Kind) -> dict[str, np.ndarray]:
         functions = list(self.watched.activations.values())
@@ -294,11 +296,6 @@ class Probe(Observer):
             steps_per_epoch=steps_per_epoch,
             clipping=self._clipping,
         )
-
-
-def _due(step: tf.Variable, every: tf.Variable, first: Sequence[int]) -> tf.Tensor:
-    now = step.read_value()
-    return tf.logical_or(tf.reduce_any(tf.equal(now, tf.constant(first, tf.int64))), tf.equal(now % every, 0))
 
 
 def _reached(kind: Kind) -> Kind:

@@ -56,8 +56,10 @@ class Layers:
     def read(cls, path: Path) -> Self:
         """Read layers.json."""
         found = json.loads(path.read_text(encoding="utf-8"))
-        values: Any = {f.name: found[f.name] for f in fields(cls)}
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+        values: dict[str, Any] = {f.name: found[f.name] for f in fields(cls)}
+        for name in ("variables", "heads"):
+            values[name] = tuple(values[name])
+        return cls(**values)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,6 @@ All of it is made of operations that XLA compiles too.
 import math
 from collections.abc import Sequence
 
-import numpy as np
 import tensorflow as tf
 
 from kerasnets.telemetry.record import STATISTICS
@@ -16,6 +15,8 @@ BUCKETS = 30
 SAMPLE = 2**20
 """Entries of one activation that moments and histogram look at: those of the batch's first images."""
 LEAST_IMAGES = 4
+WIDTH = 256
+"""Entries of a row: what tensors are cut into to be reduced together."""
 
 _SATURATED_BELOW = 0.05  # of the greatest slope
 # |y| beyond which the slope of the nonlinearity is less than that; of the sigmoid, |y - 1/2|.
@@ -27,62 +28,65 @@ SATURATION = {
 RECTIFIERS = frozenset({"relu", "relu6"})
 
 
-@tf.function(input_signature=[tf.TensorSpec([None, None], tf.float32), tf.TensorSpec([], tf.bool)])
-def describe(x: tf.Tensor, histogram: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Describe each row of `x`, `[G, n]`.
+def describe(tensors: Sequence[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    """Describe L tensors of any shape and float type.
 
-    Non-finite entries are counted and otherwise left out. With `histogram` false the counts are 0.
+    Non-finite entries are counted and otherwise left out. All tensors are cut into rows of one width and reduced
+    together: a graph that describes each by itself has twenty times as many operations, and is as much slower to build.
 
     Returns:
-        The moments `[G, 8]` in the order of `STATISTICS`, and the counts of histograms `[G, BUCKETS]`, both float32.
+        The moments `[L, 8]` in the order of `STATISTICS`, and the counts of histograms `[L, BUCKETS]`, both float32.
     """
+    x, of, padding = _rows(tensors)
+
+    def summed(rows: tf.Tensor) -> tf.Tensor:
+        return tf.math.unsorted_segment_sum(rows, of, len(tensors))
+
     finite = tf.math.is_finite(x)
-    size = tf.cast(tf.shape(x)[1], tf.float32)
-    good = tf.math.count_nonzero(finite, 1, dtype=tf.float32)
-    nan = tf.math.count_nonzero(tf.math.is_nan(x), 1, dtype=tf.float32)
+    good = summed(tf.math.count_nonzero(finite, 1, dtype=tf.float32))
+    nan = summed(tf.math.count_nonzero(tf.math.is_nan(x), 1, dtype=tf.float32)) - padding
+    inf = summed(tf.math.count_nonzero(tf.math.is_inf(x), 1, dtype=tf.float32))
     number, some = tf.maximum(good, 1.0), good > 0
-    low = tf.where(some, tf.reduce_min(tf.where(finite, x, math.inf), 1), 0.0)
-    high = tf.where(some, tf.reduce_max(tf.where(finite, x, -math.inf), 1), 0.0)
+    lows, highs = tf.reduce_min(tf.where(finite, x, math.inf), 1), tf.reduce_max(tf.where(finite, x, -math.inf), 1)
+    low = tf.where(some, tf.math.unsorted_segment_min(lows, of, len(tensors)), 0.0)
+    high = tf.where(some, tf.math.unsorted_segment_max(highs, of, len(tensors)), 0.0)
     scale = tf.maximum(tf.abs(low), tf.abs(high))  # squares of 1e30 overflow float32
-    unit = tf.where(finite, tf.math.divide_no_nan(x, scale[:, None]), 0.0)
-    mean = tf.reduce_sum(unit, 1) / number
-    # The left-out entries are 0 in `unit`, so each of them adds mean squared to the sum.
-    squares = tf.reduce_sum(tf.math.squared_difference(unit, mean[:, None]), 1) - (size - good) * tf.square(mean)
-    variance = tf.maximum(squares, 0.0) / number
+    unit = tf.where(finite, tf.math.divide_no_nan(x, tf.gather(scale, of)[:, None]), 0.0)
+    mean = summed(tf.reduce_sum(unit, 1)) / number
+    apart = tf.where(finite, unit - tf.gather(mean, of)[:, None], 0.0)
+    variance = summed(tf.reduce_sum(tf.square(apart), 1)) / number
     l2 = tf.sqrt(number * (variance + tf.square(mean)))
-    zeros = tf.math.count_nonzero(tf.equal(x, 0.0), 1, dtype=tf.float32) / number
-    rows = [mean * scale, tf.sqrt(variance) * scale, l2 * scale, low, high, zeros, nan, size - good - nan]
-    counts = tf.cond(histogram, lambda: _counts(x, finite, low, high), lambda: tf.zeros([tf.shape(x)[0], BUCKETS]))
-    return tf.ensure_shape(tf.stack(rows, 1), [None, len(STATISTICS)]), tf.ensure_shape(counts, [None, BUCKETS])
+    zeros = summed(tf.math.count_nonzero(tf.equal(x, 0.0), 1, dtype=tf.float32)) / number
+    moments = [mean * scale, tf.sqrt(variance) * scale, l2 * scale, low, high, zeros, nan, inf]
+    counts = summed(_counts(x, finite, tf.gather(low, of), tf.gather(high, of)))
+    return tf.ensure_shape(tf.stack(moments, 1), [len(tensors), len(STATISTICS)]), counts
+
+
+def _rows(tensors: Sequence[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Cut tensors into rows `[R, WIDTH]`, the last row of each filled up with NaN.
+
+    Returns:
+        The rows; which tensor each is of, int32 `[R]`; and how many entries were filled up in each, float32 `[L]`.
+    """
+    rows, of, padding = [], [], []
+    for place, tensor in enumerate(tensors):
+        flat = tf.cast(tf.reshape(tensor, [-1]), tf.float32)
+        size = flat.shape[0] if flat.shape[0] is not None else tf.shape(flat)[0]
+        missing = -size % WIDTH
+        rows.append(tf.reshape(tf.pad(flat, [[0, missing]], constant_values=math.nan), [-1, WIDTH]))
+        of.append(tf.fill([(size + missing) // WIDTH], place))
+        padding.append(tf.cast(missing, tf.float32))
+    return tf.concat(rows, 0), tf.concat(of, 0), tf.stack(padding)
 
 
 def _counts(x: tf.Tensor, finite: tf.Tensor, low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
+    """Count each row's entries in its buckets, `[R, BUCKETS]`."""
     width = (high / 2 - low / 2)[:, None]  # halved, since high - low may overflow
     share = tf.math.divide_no_nan(x / 2 - low[:, None] / 2, width)
     bucket = tf.cast(tf.minimum(tf.where(finite, share, 0.0) * BUCKETS, BUCKETS - 1.0), tf.int32)
-    rows = tf.shape(x)[0]
-    one_more = BUCKETS + 1  # a row's last bucket takes what is not finite
-    place = tf.where(finite, bucket, BUCKETS) + one_more * tf.range(rows)[:, None]
-    counts = tf.math.bincount(tf.reshape(place, [-1]), minlength=rows * one_more, maxlength=rows * one_more)
-    return tf.cast(tf.reshape(counts, [rows, one_more])[:, :BUCKETS], tf.float32)
-
-
-def describe_all(tensors: Sequence[tf.Tensor], histogram: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return moments `[L, 8]` and counts `[L, BUCKETS]` of L tensors of any shape and float type.
-
-    Tensors of one shape are described together: a residual network has few different ones, and a graph of a tenth of
-    the size is built and run the sooner.
-    """
-    groups: dict[tuple[int | None, ...], list[int]] = {}
-    for place, tensor in enumerate(tensors):
-        groups.setdefault(tuple(tensor.shape), []).append(place)
-    found = []
-    for places in groups.values():
-        rows = [tf.reshape(tf.cast(tensors[place], tf.float32), [-1]) for place in places]
-        found.append(describe(tf.stack(rows), histogram))
-    order = np.argsort([place for places in groups.values() for place in places])
-    moments, counts = (tf.concat(parts, 0) for parts in zip(*found, strict=True))
-    return tf.gather(moments, order), tf.gather(counts, order)
+    bucket = tf.where(finite, bucket, BUCKETS)  # one more, for what is not finite
+    counts = tf.raw_ops.DenseBincount(input=bucket, size=BUCKETS + 1, weights=tf.zeros([0]), binary_output=False)
+    return counts[:, :BUCKETS]
 
 
 def first_images(x: tf.Tensor) -> tf.Tensor:

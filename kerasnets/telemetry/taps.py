@@ -23,11 +23,11 @@ def nonlinearity(layer: keras.layers.Layer) -> str | None:
     return str(getattr(function, "__name__", type(function).__name__))
 
 
-def output_names(net: keras.Model) -> tuple[str, ...]:
-    """Return the names of a network's outputs in order: the keys of a dict, or its output layers' names."""
+def named_outputs(net: keras.Model) -> dict[str, Any]:
+    """Return a network's outputs by name: the keys of a dict, or its output layers' names, in order."""
     if isinstance(net.output, dict):
-        return tuple(net.output)
-    return tuple(tensor._keras_history.operation.name for tensor in net.outputs)
+        return dict(net.output)
+    return dict(zip(net.output_names, net.outputs, strict=True))
 
 
 def tap(net: keras.Model) -> tuple[keras.Model, Watched]:
@@ -50,9 +50,7 @@ def tap(net: keras.Model) -> tuple[keras.Model, Watched]:
             seen.setdefault(layer.name, (name, result))
         return result
 
-    wired = _rewired(net, net.input, call)
-    heads = output_names(net)
-    outputs = dict(zip(heads, wired.outputs, strict=True))
+    outputs = named_outputs(_rewired(net, net.input, call))
     for head, tensor in outputs.items():
         seen.setdefault(head, ("linear", tensor))
     tapped = keras.Model(net.input, {"outputs": outputs, "activations": {name: t for name, (_, t) in seen.items()}})
@@ -60,7 +58,7 @@ def tap(net: keras.Model) -> tuple[keras.Model, Watched]:
         variables=tuple(net.trainable_variables),
         activations={name: function for name, (function, _) in seen.items()},
         shapes={name: tuple(tensor.shape) for name, (_, tensor) in seen.items()},
-        heads=heads,
+        heads=tuple(outputs),
     )
     return tapped, watched
 

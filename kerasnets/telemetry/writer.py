@@ -83,7 +83,7 @@ class ProbeWriter(Stepwise):
             self._clock.step(now - self._since, self._touched or bool(due))
         self._touched, self._since = bool(due), now
         if due:
-            self.last = self.probe.sample(due[-1])
+            self.last = self.probe.sample()
             self._keep_steps()
             self._write(self.last)
         elif self.step - self._kept >= _FLUSH:

@@ -36,10 +36,15 @@ def confusion(counts: np.ndarray, names: Sequence[str], title: str = "Confusion 
     part = np.ix_(shown, shown)
     image = axes.imshow(shares[part], cmap=_SHARES, norm=PowerNorm(_GAMMA, 0.0, 1.0), interpolation="nearest")
     _numbers(axes, counts[part], shares[part], side / len(shown))
-    axes.set_xticks(range(len(shown)), labels, rotation=90, fontsize=NAMES, parse_math=False)
-    axes.set_yticks(range(len(shown)), labels, fontsize=NAMES, parse_math=False)
-    axes.set_xlabel("predicted", fontsize=TEXT, color=INK)
-    axes.set_ylabel("true", fontsize=TEXT, color=INK)
+    axes.set(xticks=[], yticks=[])
+    for place, label in enumerate(labels):
+        middle = (place + 0.5) * side / len(shown)
+        sheet.text(room - 6, _TOP + middle, label, ha="right", fontsize=NAMES, color=INK)
+        below = {"ha": "center", "va": "top", "rotation": 90}
+        sheet.text(room + middle, _TOP + side + 6, label, fontsize=NAMES, color=INK, **below)
+    axis = {"fontsize": TEXT, "color": INK, "weight": "bold"}
+    sheet.text(12, _TOP + side / 2, "true", rotation=90, **axis)
+    sheet.text(room + side / 2, _TOP + side + room - 10, "predicted", ha="center", **axis)
     bar = sheet.colours(image, room, sheet.height - 52, side, "share of the true class")
     bar.set_ticks([0, 0.01, 0.1, 0.5, 1], labels=["0", "1 %", "10 %", "50 %", "100 %"])
     return sheet.png(_SHARES)

@@ -51,7 +51,7 @@ def depth_profile(series: Series, title: str = "Gradient over depth") -> bytes:
     wide = WIDTH - left - _PROFILE - 44
     heat = sheet.axes(left, _TOP, wide, tall)
     image = _heat(heat, values, broken, limits)
-    _name_rows(heat, names, tall)
+    _name_rows(sheet, heat, names, left, tall)
     _step_ticks(heat, steps, wide)
     bar = sheet.colours(image, left, _TOP + tall + 44, wide, "standard deviation of the kernel's gradient")
     _log_ticks(bar.set_ticks, *limits, most=5)
@@ -126,10 +126,13 @@ def _named(rows: int, pixels: float) -> range:
     return range(0, rows, max(1, int(np.ceil(rows * 12.5 / pixels))))
 
 
-def _name_rows(axes: Any, names: Sequence[str], pixels: float) -> None:
-    rows = _named(len(names), pixels)
-    axes.set_yticks(rows, [short(names[row], _NAME) for row in rows], fontsize=NAMES, parse_math=False)
+def _name_rows(sheet: Sheet, axes: Any, names: Sequence[str], left: float, tall: float) -> None:
+    """Name the rows of a map at its left; as plain text, since matplotlib takes long over ticks."""
+    axes.set_yticks([])
     axes.set_ylim(len(names) - 0.5, -0.5)
+    for row in _named(len(names), tall):
+        top = _TOP + (row + 0.5) * tall / len(names)
+        sheet.text(left - 6, top, short(names[row], _NAME), ha="right", fontsize=NAMES, color=INK)
 
 
 def _step_ticks(axes: Any, steps: np.ndarray, pixels: float) -> None:
@@ -152,7 +155,6 @@ def _profile(axes: Any, values: np.ndarray, broken: np.ndarray, steps: np.ndarra
     _log_ticks(axes.set_xticks, low, high, most=4)
     axes.minorticks_off()
     axes.grid(axis="x", color=PAPER_GREY)
-    axes.tick_params(labelleft=False, left=False)
     axes.set_xlabel("standard deviation", fontsize=TEXT, color=INK, labelpad=1)
     below = {"loc": "upper center", "bbox_to_anchor": (0.5, -36 / (axes.bbox.height)), "ncols": 2}
     axes.legend(**below, fontsize=NAMES, frameon=False, borderpad=0, handlelength=1.4, columnspacing=1.2)
@@ -179,7 +181,7 @@ def dead_units(shares: Mapping[str, np.ndarray], title: str = "Dead units") -> b
     axes = sheet.axes(left, _TOP, wide, tall)
     rows = np.stack([_in_slots(np.asarray(share, np.float64)) for share in shares.values()])
     image = _shares(axes, rows)
-    _name_rows(axes, names, tall)
+    _name_rows(sheet, axes, names, left, tall)
     _percents(axes.set_xticks, np.linspace(0, 1, 5), _SLOTS, -0.5)
     axes.set_xlabel("channels of the layer", fontsize=TEXT, color=INK, labelpad=1)
     _count_dead(axes, shares, tall)
