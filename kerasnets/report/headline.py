@@ -25,6 +25,7 @@ class Headline:
 
     Attributes:
         name: Of the run directory.
+        config: The config's name.
         model: Its name.
         data: Source, number of classes, size of images.
         examples: Images in each split.
@@ -34,6 +35,7 @@ class Headline:
     """
 
     name: str
+    config: str
     model: str
     data: str
     examples: str
@@ -50,6 +52,7 @@ def of(material: Material) -> Headline:
     """Return the headline of a run."""
     return Headline(
         name=material.run.path.resolve().name,
+        config=material.run.config.name,
         model=material.run.config.model.name,
         data=_data(material),
         examples=", ".join(f"{count:,} {name}" for name, count in material.examples.items()),

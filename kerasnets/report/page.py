@@ -75,6 +75,7 @@ def _render(path: Path, template: str, **context: Any) -> None:
         lstrip_blocks=True,
     )
     environment.filters["percent"] = headline.share
+    environment.filters["sentence"] = lambda words: f"{words[:1].upper()}{words[1:].rstrip('.')}."
     page = environment.get_template(template).render(version=__version__, **context)
     # Names of files may hold bytes that are not UTF-8.
     write_text(path, page.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
