@@ -13,6 +13,12 @@ from kerasnets.telemetry.pages import ValidationPages, due
 from kerasnets.telemetry.validation import ValidationCounts
 
 
+@pytest.fixture(autouse=True)
+def time_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the time that drawing takes not matter."""
+    monkeypatch.setattr(pages, "SHARE", 1e9)
+
+
 def test_tags_are_these(tmp_path: Path) -> None:
     last = train(tmp_path, probed=True)
     found = event_files.read(tmp_path / VALIDATION)
@@ -52,11 +58,15 @@ def test_about_twenty_epochs_are_written(epochs: int) -> None:
     assert min(epochs, 11) <= len(written) <= pages.EPOCHS + 2
 
 
-def test_a_run_that_stops_early_has_its_last_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pages, "EPOCHS", 1)
+def test_pages_that_would_take_too_long_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "SHARE", 1e-9)
     train(tmp_path, epochs=4)
     steps = [point.step for point in event_files.read(tmp_path / VALIDATION)["pictures/confusion"]]
     assert steps == [4, 16]
+
+
+def test_a_run_that_stops_early_has_its_last_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "EPOCHS", 1)
 
     class Stop(keras.callbacks.Callback):
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
