@@ -5,7 +5,7 @@ import numpy as np
 from kerasnets.doctor import plots, updates
 from kerasnets.doctor.evidence import Evidence
 from kerasnets.doctor.finding import Finding
-from kerasnets.doctor.remedies import clip, initializer, longer, rate, valid
+from kerasnets.doctor.remedies import clip, initializer, longer, rate, unclip, valid
 from kerasnets.doctor.rule import Rule, Thresholds
 from kerasnets.doctor.shape import Curve, curve, fall
 from kerasnets.telemetry.record import UPDATE, Steps
@@ -114,7 +114,11 @@ def _too_low(evidence: Evidence, at: Thresholds) -> Finding | None:
         "A loss that still falls along a straight line when training ends has not come near any minimum. The steps are "
         "too small for the number of them.",
         {"start": start, "end": end, "chance": level, "pace": late / early if early > 0 else 0.0, "ratio": ratio},
-        valid(evidence.config, rate(evidence.config, 100 if ratio < 1e-5 else 10), longer(evidence.config)),
+        valid(
+            evidence.config,
+            *(unclip(evidence.config) or (rate(evidence.config, 100 if ratio < 1e-5 else 10),)),
+            longer(evidence.config),
+        ),
         "error",
         (),
         int(found.steps[-1]),
@@ -172,7 +176,9 @@ def _divergence(evidence: Evidence, at: Thresholds) -> Finding | None:
     lasted = len(found) - best > at["lasting"]
     if lowest > at["fallen"] * level or not (broke or lasted):
         return None
-    if not broke and (end < at["rise"] * lowest or end - lowest < at["rise_of_chance"] * level):
+    climbs = end >= at["rise"] * lowest and end - lowest >= at["rise_of_chance"] * level
+    forgets = lowest <= at["learnt"] * level and end >= at["forgotten"] * level
+    if not (broke or climbs or forgets):
         return None
     return Finding(
         "divergence",
@@ -232,7 +238,7 @@ TOO_LOW = Rule(
     _too_low,
     plots.over_steps(),
     explains=(
-        *("update_ratio_too_small", "underfitting", "loss_not_decreasing", "uninformative_labels"),
+        *("underfitting", "loss_not_decreasing", "uninformative_labels"),
         *("unchanged_weights", "confused_classes", "plateau_then_fall"),
     ),
     at_end=True,
@@ -252,12 +258,15 @@ PLATEAU = Rule(
 DIVERGENCE = Rule(
     "divergence",
     "the lowest of the training loss's medians, and the last ones",
-    {"fallen": 0.8, "rise": 2.0, "rise_of_chance": 0.2, "lasting": 4, "bins": 10},
+    {
+        **{"fallen": 0.8, "rise": 2.0, "rise_of_chance": 0.2, "lasting": 4, "bins": 10},
+        **{"learnt": 0.7, "forgotten": 0.95},
+    },
     "Noise between stretches of a run is a few per cent; twice the lowest loss, and a fifth of chance above it, is "
-    "not.",
+    "not, nor is being back at chance.",
     ("steps", "counts"),
     _divergence,
     plots.over_steps(),
-    explains=("underfitting", "uninformative_labels", "confused_classes", "exploding_gradient", "exploding_tensor"),
+    explains=("underfitting", "uninformative_labels", "confused_classes"),
     live=True,
 )

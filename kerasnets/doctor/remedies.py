@@ -37,6 +37,13 @@ def clip(config: Config) -> str:
     return "training.clip_global_norm=1"
 
 
+def unclip(config: Config) -> tuple[str, ...]:
+    """Return the word that takes off what clips the gradients, if anything does."""
+    training = config.training
+    names = ("clip_value", "clip_norm", "clip_global_norm")
+    return tuple(f"training.{name}=none" for name in names if getattr(training, name) is not None)
+
+
 def initializer(config: Config) -> str:
     """Return the word that initialises for the activation: He's for rectifiers, LeCun's for SELU, Glorot's else."""
     options = config.model.options

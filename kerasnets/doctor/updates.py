@@ -5,7 +5,7 @@ import numpy as np
 from kerasnets.doctor import plots
 from kerasnets.doctor.evidence import Evidence
 from kerasnets.doctor.finding import Finding
-from kerasnets.doctor.remedies import clip, rate, valid
+from kerasnets.doctor.remedies import clip, rate, unclip, valid
 from kerasnets.doctor.rule import Rule, Thresholds
 from kerasnets.telemetry.record import UPDATE
 
@@ -42,7 +42,10 @@ def _too_small(evidence: Evidence, at: Thresholds) -> Finding | None:
         "The learning rate is too low for the size of weights and gradients, or clipping leaves next to nothing of the "
         "gradient. At this pace the weights need a hundred times as many steps.",
         {"ratio": value, "samples": len(ratios), "learning_rate": evidence.config.training.learning_rate},
-        valid(evidence.config, rate(evidence.config, min(1000.0, max(10.0, 1e-3 / max(value, 1e-30))))),
+        valid(
+            evidence.config,
+            *(unclip(evidence.config) or (rate(evidence.config, min(1000.0, max(10.0, 1e-3 / max(value, 1e-30)))),)),
+        ),
         "warning",
         (),
         int(evidence.kinds[UPDATE].steps[steady(evidence)][0]),
