@@ -1,6 +1,5 @@
 """The training step with observers: a Keras model that holds a network and lets observers see each step of `fit`."""
 
-import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,8 +16,9 @@ class ObservedModel(keras.Model):
     """Trains a functional network with whatever it is compiled with; observers see the real step.
 
     The network itself (`net`) is untouched: save that one. `compile` and `fit` work as for any Keras model, with mixed
-    precision, `jit_compile`, `steps_per_execution` and under `tf.distribute`, where observers see the gradients summed
-    over all replicas and the first replica's share of the batch.
+    precision, `jit_compile`, `steps_per_execution` (of a sampled execution every step is looked at, and the last is kept)
+    and under `tf.distribute`, where observers see the gradients summed over all replicas and the first replica's share
+    of the batch.
 
     Args:
         net: functional model of one input.
@@ -26,7 +26,7 @@ class ObservedModel(keras.Model):
     """
 
     train_function: Any
-    steps_per_execution: Any
+    steps_per_execution: int
 
     def __init__(self, net: keras.Model, observers: Sequence[Observer] = (), name: str | None = None) -> None:
         super().__init__(name=name)
@@ -62,30 +62,17 @@ class ObservedModel(keras.Model):
         for level in Level:
             super().make_train_function(force=True)
             graphs[level] = self.train_function
-        super().make_train_function(force=True)
-        several = self.train_function
-
-        def one(iterator: Any, level: Level) -> Any:
-            self._level, steps, self.steps_per_execution = level, self.steps_per_execution, 1
-            try:
-                logs = graphs[level](iterator)
-            finally:
-                self._level, self.steps_per_execution = Level.STEP, steps
-            return logs
 
         def function(iterator: Any) -> Any:
             steps = self.steps_per_execution
-            if steps > 1:  # then the last execution of an epoch may have been shorter
+            if steps > 1:  # the last execution of an epoch may have been shorter
                 self._done = int(self.optimizer.iterations)
             coming = range(self._done + 1, self._done + 1 + steps)
-            level = max((observer.level(coming) for observer in self.observers), default=Level.STEP)
-            if level is Level.STEP:
-                logs = several(iterator)
-            else:
-                logs = one(iterator, level)
-                for _ in range(1, steps):
-                    with contextlib.suppress(StopIteration):  # the epoch ends within this execution
-                        logs = one(iterator, Level.STEP)
+            self._level = max((observer.level(coming) for observer in self.observers), default=Level.STEP)
+            try:
+                logs = graphs[self._level](iterator)  # traced at its first call, for the level that is set
+            finally:
+                self._level = Level.STEP
             self._done += steps
             return logs
 

@@ -79,7 +79,7 @@ class Observer:
         """Learn what there is to see, and make variables."""
 
     def level(self, steps: range) -> Level:
-        """Tell, on the host, how closely it wants to look at the first of the steps that Keras is about to run."""
+        """Tell, on the host, how closely it wants to look at the steps that Keras runs next, at once."""
         return Level.STEP
 
     def forward(self, seen: Forward) -> None:
