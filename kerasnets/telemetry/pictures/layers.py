@@ -16,7 +16,6 @@ from kerasnets.telemetry.pictures.sheet import (
     TEXT,
     WIDTH,
     Sheet,
-    short,
     width_of,
 )
 from kerasnets.telemetry.record import Series
@@ -63,8 +62,13 @@ def depth_profile(series: Series, title: str = "Gradient over depth") -> bytes:
 def _map_sheet(names: Sequence[str], title: str, note: str) -> tuple[Sheet, float, float]:
     """Return a sheet for a map of so many rows, the map's height, and the room for names at its left."""
     tall = float(np.clip(14 * len(names), 150, 490))
-    left = 22 + width_of([short(name, _NAME) for name in names])
+    left = 22 + width_of([_ending(name) for name in names])
     return Sheet(WIDTH, int(_TOP + tall + _BELOW), title, note), tall, left
+
+
+def _ending(name: str) -> str:
+    """Leave out the beginning of a long name: `…n_3a_3x3_reduce_relu` still says which layer it is."""
+    return name if len(name) <= _NAME else f"…{name[1 - _NAME :]}"
 
 
 def _without_common_ending(names: Sequence[str]) -> list[str]:
@@ -132,7 +136,7 @@ def _name_rows(sheet: Sheet, axes: Any, names: Sequence[str], left: float, tall:
     axes.set_ylim(len(names) - 0.5, -0.5)
     for row in _named(len(names), tall):
         top = _TOP + (row + 0.5) * tall / len(names)
-        sheet.text(left - 6, top, short(names[row], _NAME), ha="right", fontsize=NAMES, color=INK)
+        sheet.text(left - 6, top, _ending(names[row]), ha="right", fontsize=NAMES, color=INK)
 
 
 def _step_ticks(axes: Any, steps: np.ndarray, pixels: float) -> None:
