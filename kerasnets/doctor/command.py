@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -11,6 +10,7 @@ from kerasnets.doctor.diagnose import Diagnosis, compare, examine
 from kerasnets.doctor.evidence import Evidence
 from kerasnets.doctor.finding import Finding
 from kerasnets.doctor.reader import read
+from kerasnets.doctor.writing import write
 from kerasnets.errors import CheckFailed, UserError
 from kerasnets.run import Run
 
@@ -49,29 +49,6 @@ def _second(run: Path, other: Path | None) -> Evidence | None:
         raise UserError(f"{other} is the same run; name another one to compare it with")
     opened = Run.open(other)
     return read(opened.path, opened.config)
-
-
-def write(run: Run, evidence: Evidence, findings: Iterable[Finding], other: Evidence | None = None) -> dict[str, Any]:
-    """Write diagnosis.json and a plot for each finding into a run; return the document."""
-    from dataclasses import replace
-
-    from kerasnets.doctor import plots
-    from kerasnets.doctor.pairs import PAIR_RULES
-    from kerasnets.doctor.rules import RULES
-
-    draws = {rule.name: rule.draw for rule in RULES}
-    if other is not None:
-        draws |= {rule.name: rule.draw(other) for rule in PAIR_RULES}
-    folder = run.path / "diagnosis"
-    for old in folder.glob("*.svg"):
-        old.unlink()
-    drawn = []
-    for finding in findings:
-        plots.write(draws[finding.rule], evidence, finding, folder / f"{finding.rule}.svg")
-        drawn.append(replace(finding, plot=f"diagnosis/{finding.rule}.svg"))
-    document = {"findings": [finding.document() for finding in drawn]}
-    run.write_json("diagnosis.json", document)
-    return document
 
 
 def _text(run: Run, evidence: Evidence, findings: list[Finding], diagnosis: Diagnosis) -> Iterable[str]:

@@ -230,7 +230,7 @@ TOO_LOW = Rule(
     "how straight the training loss falls over the sum of learning rates, and update / weight",
     {
         **{"unlearnt": 0.5, "straight": 0.5, "least_fall": 0.02, "bins": 10},
-        **{"ratio": 2e-5, "ratio_beside": 5e-4},
+        **{"ratio": 5e-5, "ratio_beside": 5e-4},
     },
     "Learning slows down as it nears what a network can do; at half the first half's pace in the second half, and "
     "above half of chance, it has hardly begun. Small updates must bear that out.",

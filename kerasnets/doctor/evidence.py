@@ -11,6 +11,8 @@ import numpy as np
 from kerasnets.config import Config
 from kerasnets.telemetry.record import ACTIVATION, GRADIENT, INPUT, UPDATE, WEIGHT, Layers, Series, Steps
 
+BIASES = ("bias", "beta")
+"""How names of what is added to each channel end: biases, and batch normalisation's."""
 LACKS = {
     "history": "a finished epoch in history.csv",
     "validation": "validation results in history.csv",
@@ -78,6 +80,13 @@ class Evidence:
     def over(self) -> bool:
         """Whether training has ended as it was meant to, or all its epochs are there."""
         return self.finished or self.epochs >= self.config.training.epochs
+
+    @property
+    def updates(self) -> int:
+        """Optimizer steps so far."""
+        if self.steps is not None and len(self.steps.step):
+            return int(self.steps.step[-1])
+        return self.epochs * -(-sum(self.counts.values()) // self.config.training.batch_size)
 
     @property
     def options(self) -> dict[str, Any]:

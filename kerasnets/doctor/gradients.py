@@ -3,7 +3,7 @@
 import numpy as np
 
 from kerasnets.doctor import plots
-from kerasnets.doctor.evidence import Evidence
+from kerasnets.doctor.evidence import BIASES, Evidence
 from kerasnets.doctor.finding import Finding
 from kerasnets.doctor.remedies import clip, initializer, rate, valid
 from kerasnets.doctor.rule import Rule, Thresholds
@@ -27,7 +27,7 @@ def _alive(evidence: Evidence, steps: np.ndarray, at: Thresholds) -> np.ndarray:
 
 
 def _vanishing(evidence: Evidence, at: Thresholds) -> Finding | None:
-    kernels, biases = evidence.trunk(GRADIENT), evidence.trunk(GRADIENT, ("bias", "beta"))
+    kernels, biases = evidence.trunk(GRADIENT), evidence.trunk(GRADIENT, BIASES)
     alive = _alive(evidence, kernels.steps, at)
     # A kernel's gradient is what arrives times the layer's input: where that shrinks with depth too, only the gradients
     # of biases, which are what arrives and nothing else, show the slope.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerasnets.doctor.evidence import Evidence
+from kerasnets.doctor.evidence import BIASES, Evidence
 from kerasnets.doctor.finding import Finding
 from kerasnets.doctor.shape import curve
 
@@ -22,10 +22,13 @@ def depth(kind: str, statistic: str, label: str, log: bool = True, nonlinear: bo
     """Return what draws a statistic over depth at a few sampled steps, the concerned layers marked."""
 
     def draw(axes: "Axes", evidence: Evidence, finding: Finding) -> None:
-        series = evidence.nonlinear() if nonlinear else evidence.trunk(kind)
+        suffixes = BIASES if finding.layers and finding.layers[0].endswith(BIASES) else ("kernel",)
+        series = evidence.nonlinear() if nonlinear else evidence.trunk(kind, suffixes)
         places = np.unique(np.linspace(0, len(series.steps) - 1, _LINES).round().astype(int))
         for number, when in enumerate(places):
-            values = np.abs(series[statistic][when].astype(float))
+            values = series[statistic][when].astype(float)
+            if suffixes is BIASES:  # few entries: their mean is as telling as their spread
+                values = np.hypot(values, series["mean"][when])
             shade = 0.25 + 0.75 * number / max(1, len(places) - 1)
             shown = np.where(values > 0, values, np.nan) if log else values
             axes.plot(shown, marker=".", color=_CALM, alpha=shade, label=f"step {series.steps[when]}")

@@ -189,7 +189,7 @@ EXPLODING = Rule(
     "exploding_tensor",
     "largest absolute entry of every activation and weight",
     {"activation": 10000.0, "weight": 1000.0},
-    "Healthy networks here stay below 200 in activations and 10 in weights.",
+    "Healthy networks of the proof stay below 100 in activations and 5 in weights.",
     (WEIGHT,),
     _exploding,
     _draw_exploding,

@@ -74,8 +74,8 @@ def _too_large(evidence: Evidence, at: Thresholds) -> Finding | None:
 TOO_SMALL = Rule(
     "update_ratio_too_small",
     "l2 of each kernel's update / l2 of the kernel, where the learning rate is at least 30 % of its peak; the median",
-    {"ratio": 2e-5, "samples": 3},
-    "1e-3 is the rule of thumb; fine-tuning goes down to 1e-4. Below 2e-5, 10,000 steps move a weight by a fifth at "
+    {"ratio": 5e-5, "samples": 3},
+    "1e-3 is the rule of thumb, and fine-tuning goes down to 1e-4. Below 5e-5, 10,000 steps move a weight by half at "
     "most.",
     (UPDATE,),
     _too_small,

@@ -103,7 +103,7 @@ SICK_2 = (
     Case("plain8, rate x 1000, no BN", "gratings", "plain8", (BARE, *rate(50)), "nonfinite_values"),
     Case("LeNet, rate / 1000", "fashion", "lenet5", rate(5e-5), "learning_rate_too_low"),
     Case(
-        "GoogLeNet, bias -2", "gratings", "googlenet", ("model.width=0.15", "model.bias=-2", *rate(0.01)), "dead_relu"
+        "LeNet, bias -3", "fashion", "lenet5", (*start("relu", "he_normal"), "model.bias=-3", *rate(0.01)), "dead_relu"
     ),
     Case("LeNet on raw pixels", "fashion", "lenet5", ("data.normalize=none", *rate(0.01)), "unnormalized_input"),
     Case("shuffled labels, Adam", "gratings-shuffled", "resnet14", (*ADAM, *rate(1e-3)), "uninformative_labels"),
@@ -137,7 +137,7 @@ HEALTHY_2 = (
     Case(
         "LeNet, ReLU, Adam", "fashion", "lenet5", (*start("relu", "he_normal"), "model.pooling=max", *ADAM, *rate(2e-3))
     ),
-    Case("GoogLeNet, narrow, Adam", "fashion", "googlenet", ("model.width=0.2", *ADAM, *rate(1e-3, 12))),
+    Case("GoogLeNet, narrow, Adam", "fashion", "googlenet", ("model.width=0.2", *ADAM, *rate(1e-3))),
     Case(
         "resnet14, steps, smoothing",
         "digits",
@@ -163,3 +163,6 @@ HEALTHY_2 = (
     Case("rare classes, weighted", "digits-rare", "resnet8", ("training.class_weights=balanced",)),
 )
 SUITES = {"first": SICK_1 + HEALTHY_1, "second": SICK_2 + HEALTHY_2}
+
+RECORDED = ("bias -2", "rate x 1000, no BN", "rate / 1000", "deep sigmoid", "plain8, no BN", "lenet5 as published")
+"""Of the first suite: what is kept in tests/doctor/recorded for the fast tests."""
