@@ -1,5 +1,6 @@
 """Heatmaps: layers over sampled steps."""
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -75,7 +76,7 @@ def _range(values: np.ndarray, least: tuple[float, float] | None, share: bool) -
 
 
 def _colour_bar(axes: "Axes", image: Any, label: str, share: bool) -> None:
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
+    from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
     bar: Any = axes.figure.colorbar(image, ax=axes, location="top", aspect=34, pad=0.02, fraction=0.04)
     bar.solids.set_rasterized(True)
@@ -83,12 +84,21 @@ def _colour_bar(axes: "Axes", image: Any, label: str, share: bool) -> None:
     bar.set_label(label, labelpad=6)
     bar.ax.grid(visible=False)
     bar.ax.tick_params(length=0, pad=2)
-    bar.locator = MaxNLocator(5, integer=not share and image.norm.vmax - image.norm.vmin >= 3)
+    low, high = image.norm.vmin, image.norm.vmax
+    wide = share or high - low >= 3
+    bar.locator = MaxNLocator(5, integer=not share) if wide else FixedLocator(_between_tens(low, high))
     bar.update_ticks()
     if share:
         scales.percent(bar.ax.xaxis)
     else:
         bar.ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _ten_to(value)))
+
+
+def _between_tens(low: float, high: float) -> list[float]:
+    """Return the exponents in a range of less than three decades that make round numbers."""
+    rounds = (1, 2, 5) if high - low < 1.5 else (1, 3)
+    exponents = (k + math.log10(m) for k in range(math.floor(low), math.ceil(high)) for m in rounds)
+    return [exponent for exponent in (*exponents, math.ceil(high)) if low <= exponent <= high]
 
 
 def _ten_to(exponent: float) -> str:
