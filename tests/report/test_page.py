@@ -223,6 +223,7 @@ def test_values_that_are_not_finite(tmp_path: Path) -> None:
     assert found.figures == [*CURVES, *LAYERS, *ANSWERS]
 
 
+@pytest.mark.slow
 def test_a_page_is_small_quick_and_without_tensorflow(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", [f"class {k}" for k in range(10)], heads=("softmax0", "softmax1", "softmax2"))
     code = (
