@@ -17,7 +17,7 @@ LACKS = {
     "history": "a finished epoch in history.csv",
     "validation": "validation results in history.csv",
     "steps": "telemetry/steps.csv",
-    "inference_loss": "losses in inference mode (telemetry.slow_every is longer than the run, or it has just begun)",
+    "inference_loss": "losses in inference mode",
     GRADIENT: "sampled gradients",
     WEIGHT: "sampled weights",
     UPDATE: "sampled updates",

@@ -21,14 +21,21 @@ def interval(every: int, used: int, limit: float) -> int | None:
 class Clock:
     """Compares the steps that were sampled with those around them.
 
-    `python -m` timers around callbacks miss what the graph does; the difference of whole steps has both. What every
-    step pays (the gradient's norm, three numbers kept) is not in it: `kerasnets benchmark telemetry` measures all.
+    A timer around callbacks would miss what the graph does; the difference of whole steps has both. What every step
+    pays (the gradient's norm, three numbers kept) is not in it: `kerasnets benchmark telemetry` measures all.
+
+    Attributes:
+        setup: seconds, once a run, until the graphs of sampled steps were made.
     """
 
     def __init__(self) -> None:
         self._plain: list[float] = []
         self._sampled: list[float] = []
-        self._steps = 0
+        self.setup = 0.0
+
+    def first(self, seconds: float, sampled: bool) -> None:
+        """Count a step that made its graph."""
+        self.setup += seconds if sampled else 0.0
 
     def step(self, seconds: float, touched: bool) -> None:
         """Count a step; `touched`: it was sampled, or follows one and so waited for its writing."""
@@ -36,7 +43,7 @@ class Clock:
 
     @property
     def share(self) -> float | None:
-        """Share of the training time that telemetry took; None where there is nothing to compare."""
+        """Share of the training time that telemetry took, but for its setup; None where there is nothing to compare."""
         if not self._plain or not self._sampled:
             return None
         usual = statistics.median(self._plain)

@@ -16,9 +16,9 @@ class ObservedModel(keras.Model):
     """Trains a functional network with whatever it is compiled with; observers see the real step.
 
     The network itself (`net`) is untouched: save that one. `compile` and `fit` work as for any Keras model, with mixed
-    precision, `jit_compile`, `steps_per_execution` (of a sampled execution every step is looked at, and the last is kept)
-    and under `tf.distribute`, where observers see the gradients summed over all replicas and the first replica's share
-    of the batch.
+    precision and `jit_compile`; with `steps_per_execution`, where each step of a sampled execution is looked at and the
+    last is kept; and under `tf.distribute`, where observers see the gradients summed over all replicas and the first
+    replica's share of the batch.
 
     Args:
         net: functional model of one input.
@@ -95,7 +95,7 @@ class ObservedModel(keras.Model):
     def train_step(self, data: Any) -> dict[str, Any]:
         images, targets, weights = keras.utils.unpack_x_y_sample_weight(data)
         variables = self.net.trainable_variables
-        with tf.GradientTape(persistent=self._level >= Level.PASSES) as tape:
+        with tf.GradientTape(persistent=self._level >= Level.HEADS) as tape:
             outputs, activations = self._run(images, training=True)
             loss = self.objective(outputs, targets, weights, images)
             scaled = self.optimizer.scale_loss(loss)

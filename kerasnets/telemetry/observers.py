@@ -38,8 +38,8 @@ class Level(IntEnum):
     """What every step affords."""
     SAMPLE = 1
     """Statistics of all tensors."""
-    PASSES = 2
-    """And what needs passes of its own."""
+    HEADS = 2
+    """And each head's own gradients."""
 
 
 @dataclass(frozen=True, eq=False)

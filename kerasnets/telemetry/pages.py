@@ -6,6 +6,7 @@ twenty, evenly spread, as far as they stay a small share of the training time.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -77,7 +78,7 @@ class ProbePages(Pages):
     def on_steps_end(self, steps: range) -> None:
         sample = self._probe.last
         if sample is not None and sample.step in steps:
-            self._samples.append(Sample(sample.step, {GRADIENT: sample.kinds[GRADIENT]}, sample.dead))
+            self._samples.append(replace(sample, kinds={GRADIENT: sample.kinds[GRADIENT]}))
 
     def write(self) -> None:
         if not self._samples:

@@ -34,8 +34,8 @@ from kerasnets.telemetry.statistics import (
 
 FIRST = (1, 2, 5, 10, 20, 50)
 """Steps that are sampled whatever the interval."""
-FIRST_SLOW = (50, 200)
-"""The same for samples that need passes of their own."""
+FIRST_HEADS = (50, 200)
+"""The same for each head's own gradients."""
 RING = 1024
 """Steps whose loss, gradient norm and learning rate the device remembers until the host reads them."""
 _STEP_VALUES = 3
@@ -61,12 +61,12 @@ class Kind:
 @dataclass(frozen=True, eq=False)
 class Sample:
     """What the probe saw at one step: kind -> statistics; layer -> share of the epoch's samples, `[C]`, in which each
-    channel was dead; and the loss in inference mode, where that was measured."""
+    channel was dead; and the loss of the same batch and weights in inference mode."""
 
     step: int
     kinds: dict[str, Kind]
     dead: dict[str, np.ndarray]
-    inference_loss: float | None = None
+    inference_loss: float
 
 
 class _Store:
@@ -93,8 +93,8 @@ class Probe(Observer):
 
     Args:
         every: optimizer steps between two samples.
-        slow_every: steps between two samples that need passes of their own: each head's gradients, the loss in
-            inference mode.
+        heads_every: of several heads, steps between two samples of each head's own gradients, which take a backward
+            pass each.
         activations: look at activations too.
         histograms: take histograms; `pause_histograms` stops that.
         clipping: gradients are clipped, so what the optimizer gets is looked at as well.
@@ -103,14 +103,14 @@ class Probe(Observer):
     def __init__(
         self,
         every: int = 100,
-        slow_every: int = 500,
+        heads_every: int = 500,
         *,
         activations: bool = True,
         histograms: bool = True,
         clipping: bool = False,
     ) -> None:
         self._first_every = self._interval = every
-        self._slow_every = slow_every
+        self._heads_every = heads_every
         self._activations = activations
         self._clipping = clipping
         self._histograms = histograms
@@ -143,8 +143,8 @@ class Probe(Observer):
         self._samples = state(0.0, tf.float32, "probe_samples")
 
     def level(self, steps: range) -> Level:
-        if any(self._due_passes(step) for step in steps):
-            return Level.PASSES
+        if self._heads and any(self._due_heads(step) for step in steps):
+            return Level.HEADS
         return Level.SAMPLE if any(self.due(step) for step in steps) else Level.STEP
 
     # In the graph.
@@ -155,8 +155,8 @@ class Probe(Observer):
         self._loss, self._rate = tf.cast(seen.loss, tf.float32), seen.learning_rate
         if self._level >= Level.SAMPLE:
             self._see_forward(seen)
-        if self._level >= Level.PASSES:
-            self._see_passes(seen)
+        if self._level >= Level.HEADS:
+            self._see_heads(seen)
 
     def gradients(self, raw: Sequence[tf.Tensor | None], norm: tf.Tensor) -> None:
         place = tf.cast((self._step - 1) % RING, tf.int32)
@@ -176,6 +176,7 @@ class Probe(Observer):
 
     def _see_forward(self, seen: Forward) -> None:
         self._sampled.assign(self._step)
+        self._inference_loss.assign(tf.cast(seen.inference_loss(), tf.float32))
         self._stores[INPUT].take([first_images(seen.images)])
         if not self._activations:
             return
@@ -195,9 +196,8 @@ class Probe(Observer):
             self._dead_samples.assign_add(dead)
             self._samples.assign_add(1.0)
 
-    def _see_passes(self, seen: Forward) -> None:
+    def _see_heads(self, seen: Forward) -> None:
         self._passed.assign(self._step)
-        self._inference_loss.assign(tf.cast(seen.inference_loss(), tf.float32))
         for head, store in self._heads.items():
             store.take(self._dense(seen.head_gradients(head)))
 
@@ -239,10 +239,10 @@ class Probe(Observer):
 
     def due(self, step: int) -> bool:
         """Tell whether `step` is sampled; nothing is asked of the device."""
-        return step in FIRST or step % self._interval == 0 or self._due_passes(step)
+        return step in FIRST or step % self._interval == 0 or (bool(self._heads) and self._due_heads(step))
 
-    def _due_passes(self, step: int) -> bool:
-        return step in FIRST_SLOW or step % self._slow_every == 0
+    def _due_heads(self, step: int) -> bool:
+        return step in FIRST_HEADS or step % self._heads_every == 0
 
     def sample(self) -> Sample:
         """Return what was seen at the last step that was sampled."""
@@ -257,7 +257,7 @@ class Probe(Observer):
             dead = self._add_activations(kinds[ACTIVATION])
         if passes:
             kinds |= {HEAD + head: _reached(store.kind(False)) for head, store in self._heads.items()}
-        return Sample(step, kinds, dead, float(self._inference_loss.numpy()) if passes else None)
+        return Sample(step, kinds, dead, float(self._inference_loss.numpy()))
 
     def _add_activations(self, kind: Kind) -> dict[str, np.ndarray]:
         functions = list(self.watched.activations.values())

@@ -11,6 +11,7 @@ import numpy as np
 
 from kerasnets.telemetry import cost
 from kerasnets.telemetry.events import Events
+from kerasnets.telemetry.observers import Level
 from kerasnets.telemetry.probe import RING, Kind, Probe, Sample
 from kerasnets.telemetry.record import (
     ACTIVATION,
@@ -62,6 +63,8 @@ class ProbeWriter(Stepwise):
         self._main_head = main_head
         self._first_every = probe.every
         self._clock = cost.Clock()
+        self._traced: set[Level] = set()
+        self._touched = False
         self._kept = 0
         self._latest = (0, 0.0, 0.0, 0.0)
         self.last: Sample | None = None
@@ -69,7 +72,6 @@ class ProbeWriter(Stepwise):
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         layers = self.probe.layers(int(self.params.get("steps") or 0), self._main_head)
         self._recorder = Recorder(self._directory, layers)
-        self._touched = True  # the first step traces
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         super().on_epoch_begin(epoch)
@@ -79,9 +81,8 @@ class ProbeWriter(Stepwise):
     def on_steps_end(self, steps: range) -> None:
         now = time.perf_counter()
         due = [step for step in steps if self.probe.due(step)]
-        if steps.start > 1:
-            self._clock.step(now - self._since, self._touched or bool(due))
-        self._touched, self._since = bool(due), now
+        self._time(now - self._since, self.probe.level(steps))
+        self._since = now
         if due:
             self.last = self.probe.sample()
             self._keep_steps()
@@ -99,7 +100,10 @@ class ProbeWriter(Stepwise):
         """Write what is left, and the cost. Safe to call twice."""
         self._keep_steps()
         self.events.flush()
-        document = {"schema": 1, "share": self._clock.share, "megabytes": self.megabytes, "every": self.probe.every}
+        document = {
+            **{"schema": 1, "share": self._clock.share, "setup_seconds": self._clock.setup},
+            **{"megabytes": self.megabytes, "every": self.probe.every},
+        }
         (self._directory / "cost.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
     @property
@@ -111,6 +115,15 @@ class ProbeWriter(Stepwise):
     def share(self) -> float | None:
         """Share of the training time that samples took; None in a run too short to tell."""
         return self._clock.share
+
+    def _time(self, seconds: float, level: Level) -> None:
+        """Count an execution; the first of each level traces its graph, which happens once."""
+        if level not in self._traced:
+            self._traced.add(level)
+            self._clock.first(seconds, level is not Level.STEP)
+        else:
+            self._clock.step(seconds, self._touched or level is not Level.STEP)
+        self._touched = level is not Level.STEP
 
     def _keep_steps(self) -> None:
         """Read the steps since the last time from the device and append them."""
@@ -162,8 +175,7 @@ def scalars(sample: Sample) -> dict[str, float]:
         for extra, group in _EXTRAS.items():
             values = seen.extras.get(extra, ())
             found |= {f"{group}/{n}": float(v) for n, v in zip(seen.names, values, strict=False) if np.isfinite(v)}
-    if sample.inference_loss is not None:
-        found["step/inference_loss"] = sample.inference_loss
+    found["step/inference_loss"] = sample.inference_loss
     return {tag: value for tag, value in found.items() if np.isfinite(value)}
 
 

@@ -1,15 +1,12 @@
 """What happens between steps: timing, history.csv, the best weights."""
 
 import csv
-import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
-
-from kerasnets.errors import CheckFailed
 
 TIMING = ("images_per_second", "seconds")
 
@@ -65,18 +62,6 @@ class History(keras.callbacks.Callback):
                 csv.writer(file).writerow(self._columns)
         with self._path.open("a", newline="", encoding="utf-8") as file:
             csv.writer(file).writerow([row[key] for key in self._columns])
-
-
-class StopOnNonFinite(keras.callbacks.Callback):
-    """Stops a run whose loss is NaN or Inf at the end of an epoch."""
-
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        loss = (logs or {})["loss"]
-        if not math.isfinite(loss):
-            raise CheckFailed(
-                f"the training loss is {loss} after epoch {epoch + 1}; "
-                "try a lower training.learning_rate, training.warmup_epochs or training.clip_global_norm=1"
-            )
 
 
 class BestWeights(keras.callbacks.Callback):

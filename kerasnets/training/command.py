@@ -1,5 +1,6 @@
 """`kerasnets train`."""
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -48,11 +49,26 @@ def _summary(run: Path, metrics: dict[str, Any], seconds: float) -> None:
     out.print(f"{'best epoch':<11} {metrics['best_epoch']} of {metrics['epochs']}")
     out.print(f"{'time':<11} {seconds:.0f} s")
     out.print(f"{'run':<11} {run}")
+    _inside(run)
     out.print(f"{'weights':<11} {run / 'model.keras'} (best), {run / 'last.keras'} (last)")
     out.print("\nnext:")
     out.print(f"  tensorboard --logdir {run / 'tensorboard'}")
     out.print(f"  kerasnets evaluate {run}")
     out.print(f"  kerasnets export {run}")
+
+
+def _inside(run: Path) -> None:
+    """Say what telemetry cost and what the doctor found."""
+    costs = run / "telemetry" / "cost.json"
+    if costs.is_file():
+        cost = json.loads(costs.read_text(encoding="utf-8"))
+        share = "" if cost["share"] is None else f"{cost['share']:.1%} of the time, "
+        out.print(f"{'telemetry':<11} {share}{cost['megabytes']:.1f} MB")
+    findings = json.loads((run / "diagnosis.json").read_text(encoding="utf-8"))["findings"]
+    names = ", ".join(finding["rule"] for finding in findings)
+    out.print(f"{'doctor':<11} {f'{names}; see kerasnets doctor {run}' if findings else 'no findings'}")
+    if (run / "report.html").is_file():
+        out.print(f"{'report':<11} {run / 'report.html'}")
 
 
 def _dry_run(config: configs.Config, as_json: bool) -> None:

@@ -17,8 +17,10 @@ from kerasnets.models.specs import heads
 from kerasnets.telemetry.nonfinite import NonFinite
 from kerasnets.telemetry.observers import GradientNorm
 from kerasnets.telemetry.probe import Probe
+from kerasnets.telemetry.validation import ValidationCounts
 from kerasnets.training import optim, runtime
 from kerasnets.training.fast import Fast, make_fast
+from kerasnets.training.nonfinite import RateFactor
 from kerasnets.training.step import Objective, Trainer
 from kerasnets.training.unreadable import naming_bad_files, refusal, unreadable
 
@@ -34,6 +36,8 @@ class Job:
     trainer: Trainer
     probe: Probe | None
     nonfinite: NonFinite
+    counts: ValidationCounts | None
+    rate: RateFactor | None
     skip: dict[str, frozenset[int]]
 
     @property
@@ -46,9 +50,12 @@ class Job:
         """Training images that are used."""
         return len(self.dataset.train) - len(self.skip.get("train", ()))
 
-    def batches(self, name: str, training: bool = False) -> tf.data.Dataset:
-        """Return batches of a split: `(images [N, h, w, C], targets [N, K])`."""
+    def batches(self, name: str, training: bool = False, only: frozenset[int] | None = None) -> tf.data.Dataset:
+        """Return batches of a split: `(images [N, h, w, C], targets [N, K])`; `only`: of these examples."""
         data, settings = self.config.data, self.config.training
+        skip = self.skip.get(name, frozenset())
+        if only is not None:
+            skip |= frozenset(range(len(self.dataset.split(name)))) - only
         return pipeline.batches(
             self.dataset.split(name),
             self.preprocessing,
@@ -59,7 +66,7 @@ class Job:
             augment=data.augment if training else None,
             workers=data.workers or environment.cores(),
             cache=data.cache,
-            skip=self.skip.get(name, frozenset()),
+            skip=skip,
         )
 
 
@@ -94,7 +101,7 @@ def probe_of(config: Config) -> Probe | None:
     clips = (training.clip_value, training.clip_norm, training.clip_global_norm)
     return Probe(
         telemetry.every,
-        telemetry.slow_every,
+        telemetry.heads_every,
         activations=telemetry.activations,
         histograms=telemetry.histograms,
         clipping=any(clip is not None for clip in clips),
@@ -117,10 +124,13 @@ def prepare(config: Config, dataset: Dataset, skip: dict[str, frozenset[int]], p
         class_weights(config, dataset),
         training.weight_decay if training.weight_decay_kind == "l2" else 0.0,
     )
+    wanted = config.telemetry.images or config.telemetry.pr_curves
+    counts = ValidationCounts(classes) if wanted else None
     all_heads = heads(config.model.name, **config.model.options)
-    trainer = Trainer(fast.net, all_heads, classes, objective, optim.clipping(training), observers)
-    job = Job(config, dataset, preprocessing, fast, trainer, probe, nonfinite, skip)
-    optimizer = optim.optimizer(training, job.steps_per_epoch, fast.net.trainable_variables)
+    trainer = Trainer(fast.net, all_heads, classes, objective, optim.clipping(training), observers, counts)
+    rate = RateFactor() if training.on_nonfinite == "rollback" else None
+    job = Job(config, dataset, preprocessing, fast, trainer, probe, nonfinite, counts, rate, skip)
+    optimizer = optim.optimizer(training, job.steps_per_epoch, fast.net.trainable_variables, rate)
     trainer.compile(optimizer=optimizer, jit_compile=False)
     return job
 

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from kerasnets.config import Training
+from kerasnets.training.nonfinite import RateFactor
 from kerasnets.training.step import is_kernel
 
 _ONE_CYCLE_START = 1 / 25
@@ -52,10 +53,16 @@ def schedule(training: Training, steps_per_epoch: int) -> keras.optimizers.sched
     return Warmup(steps, warmup) if warmup else steps
 
 
-def optimizer(training: Training, steps_per_epoch: int, variables: Sequence[Any]) -> keras.optimizers.Optimizer:
-    """Return the optimizer, built over `variables`; decoupled weight decay leaves all but kernels alone."""
+def optimizer(
+    training: Training, steps_per_epoch: int, variables: Sequence[Any], factor: RateFactor | None = None
+) -> keras.optimizers.Optimizer:
+    """Return the optimizer, built over `variables`; decoupled weight decay leaves all but kernels alone.
+
+    `factor` multiplies the schedule, so that the rate can be lowered while training.
+    """
+    rate = schedule(training, steps_per_epoch)
     common: dict[str, Any] = {
-        "learning_rate": schedule(training, steps_per_epoch),
+        "learning_rate": rate if factor is None else factor.times(rate),
         "weight_decay": training.weight_decay if training.weight_decay_kind == "decoupled" else 0.0,
         "use_ema": training.ema is not None,
         "ema_momentum": training.ema or 0.99,

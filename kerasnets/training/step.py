@@ -10,6 +10,7 @@ import tensorflow as tf
 from kerasnets.models.specs import Head
 from kerasnets.telemetry.observed import Gradients, ObservedModel
 from kerasnets.telemetry.observers import Observer
+from kerasnets.telemetry.validation import ValidationCounts
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Trainer(ObservedModel):
         objective: smoothing, class weights, L2.
         clip: gradients to clipped gradients, or None.
         observers: called at the fixed points of every step, in order.
+        counts: gathers what the main head says of each validation batch.
     """
 
     def __init__(
@@ -52,8 +54,10 @@ class Trainer(ObservedModel):
         objective: Objective = Objective(),  # noqa: B008  (frozen)
         clip: Callable[[Sequence[tf.Tensor]], Sequence[tf.Tensor]] | None = None,
         observers: Sequence[Observer] = (),
+        counts: ValidationCounts | None = None,
     ) -> None:
         super().__init__(net, observers, name="trainer")
+        self.counts = counts
         self.heads = tuple(heads)
         self.main_head = next(head for head in heads if head.main)
         self.goal = objective
@@ -99,6 +103,8 @@ class Trainer(ObservedModel):
         logits = self(images, training=False)[name]
         losses = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
         self.head_metrics[name].update(targets, logits, losses)
+        if self.counts is not None:
+            self.counts.update(targets, logits)
         return self.head_metrics[name].main_logs()
 
     def _logits(self, outputs: Any) -> dict[str, tf.Tensor]:

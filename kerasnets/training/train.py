@@ -1,28 +1,32 @@
 """`train(config) -> Run`: the stages of a training run, in order."""
 
 import contextlib
-import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
 import keras
+import numpy as np
 
-from kerasnets import environment
+from kerasnets import environment, models
 from kerasnets.config import Config
 from kerasnets.console import err, stdout_to_stderr
-from kerasnets.errors import Interrupted
+from kerasnets.data.raw import kept
+from kerasnets.doctor import reader
+from kerasnets.doctor.diagnose import examine
+from kerasnets.doctor.writing import write as write_diagnosis
+from kerasnets.errors import CheckFailed, Interrupted
+from kerasnets.report import page
 from kerasnets.run import Run
-from kerasnets.telemetry.events import Events
-from kerasnets.telemetry.tensorboard import TensorBoard
-from kerasnets.telemetry.writer import ProbeWriter
-from kerasnets.training.callbacks import BestWeights, History, StopOnNonFinite, Timing
+from kerasnets.telemetry.projector import write_embeddings
 from kerasnets.training.job import Job, assemble
 from kerasnets.training.results import finish
+from kerasnets.training.saving import save
 from kerasnets.training.unreadable import naming_bad_files
+from kerasnets.training.watching import Watching, pictures, watch
 
 
 def start(config: Config, out: Path | None) -> tuple[Run, Job]:
@@ -43,32 +47,6 @@ def start(config: Config, out: Path | None) -> tuple[Run, Job]:
         err.print(f"left out {len(problems)} unreadable files, listed in {run.path / 'skipped.csv'}")
     job.preprocessing.save(run.path)
     return run, job
-
-
-def save(model: keras.Model, path: Path) -> None:
-    """Write a .keras file whole or not at all."""
-    aside = path.with_name(f".{path.name}.tmp.keras")
-    model.save(aside)
-    os.replace(aside, path)
-
-
-def callbacks(run: Run, job: Job) -> tuple[list[keras.callbacks.Callback], BestWeights]:
-    """Return the callbacks of a run in their order, and the one that knows the best epoch."""
-    settings, telemetry = job.config.training, job.config.telemetry
-    best = BestWeights(lambda: save(job.fast.to_plain(), run.path / "model.keras"), settings.monitor)
-    events, main_head = Events(run.tensorboard), job.trainer.main_head.name
-    board = TensorBoard(events, main_head=main_head, graph=telemetry.graph, config=job.config.dump())
-    found: list[keras.callbacks.Callback] = [Timing(job.images)]
-    if settings.ema is not None:
-        found.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
-    if job.probe is not None:
-        limit = telemetry.max_megabytes
-        found.append(ProbeWriter(job.probe, run.telemetry, events, max_megabytes=limit, main_head=main_head))
-    found += [History(run.path / "history.csv"), board, StopOnNonFinite(), best]
-    if settings.early_stopping is not None:
-        monitor, mode = f"val_{settings.monitor}", "max" if settings.monitor == "accuracy" else "min"
-        found.append(keras.callbacks.EarlyStopping(monitor=monitor, mode=mode, patience=settings.early_stopping))
-    return found, best
 
 
 @contextlib.contextmanager
@@ -94,20 +72,26 @@ def train(config: Config, out: Path | None = None) -> Run:
 
     Raises:
         UserError: config or data are wrong; nothing was trained.
-        CheckFailed: the loss stopped being finite.
+        CheckFailed: a number stopped being finite, and `training.on_nonfinite` is "stop".
         Interrupted: Ctrl-C or SIGTERM; the last weights are saved in the run.
     """
     began = time.perf_counter()
     run, job = start(config, out)
-    wanted, best = callbacks(run, job)
+    watching = watch(run, job)
     err.print(f"run {run.path}: {job.images:,} images, {len(job.dataset.class_names)} classes")
-    history = _fit(run, job, wanted)
+    try:
+        history = _fit(run, job, watching)
+    except CheckFailed:
+        conclude(run)
+        raise
     save(job.fast.to_plain(), run.last_model_file)
-    finish(run, job, best.epoch, len(history.epoch), time.perf_counter() - began)
+    finish(run, job, watching.best.epoch, len(history.epoch), time.perf_counter() - began)
+    _write_embeddings(run, job)
+    conclude(run)
     return run
 
 
-def _fit(run: Run, job: Job, wanted: Sequence[keras.callbacks.Callback]) -> keras.callbacks.History:
+def _fit(run: Run, job: Job, watching: Watching) -> keras.callbacks.History:
     try:
         with sigterm_interrupts(), naming_bad_files(job.config.data, job.dataset), stdout_to_stderr():
             return job.trainer.fit(
@@ -116,10 +100,35 @@ def _fit(run: Run, job: Job, wanted: Sequence[keras.callbacks.Callback]) -> kera
                 shuffle=False,  # the pipeline orders the examples
                 steps_per_epoch=job.steps_per_epoch,
                 validation_data=job.batches("validation"),
-                callbacks=list(wanted),
+                callbacks=list(watching.callbacks),
                 verbose=1 if sys.stderr.isatty() else 2,
             )
     except (KeyboardInterrupt, Interrupted) as stop:
+        watching.close()
         save(job.fast.to_plain(), run.last_model_file)
         code = stop.code if isinstance(stop, Interrupted) else 130
         raise Interrupted(f"stopped; the last weights are in {run.last_model_file}", code) from stop
+    except BaseException:
+        watching.close()
+        raise
+
+
+def _write_embeddings(run: Run, job: Job) -> None:
+    """Write where the best weights put some of the validation images, for TensorBoard's projector."""
+    split, wanted = job.dataset.validation, job.config.telemetry.embeddings
+    order = kept(split, job.skip.get("validation", frozenset()))
+    places = np.linspace(0, len(order) - 1, min(wanted, len(order))).astype(int).tolist()  # folders are sorted by class
+    if places:
+        chosen = [order[place] for place in places]
+        batches = job.batches("validation", only=frozenset(chosen))
+        model = models.main(models.load(run.model_file))
+        names, shown = job.dataset.class_names, pictures(job, places)
+        write_embeddings(run.tensorboard / "validation", model, batches, names, shown)
+
+
+def conclude(run: Run) -> None:
+    """Write the doctor's verdicts and the report."""
+    evidence = reader.read(run.path, run.config)
+    write_diagnosis(run, evidence, examine(evidence).findings)
+    if run.config.telemetry.report:
+        page.write(run)

@@ -1,0 +1,166 @@
+"""What happens when a number stops being finite: stop and say where it began, or go back to good weights."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasnets.console import err
+from kerasnets.errors import CheckFailed
+from kerasnets.telemetry.nonfinite import NonFinite, Trouble
+from kerasnets.telemetry.stepwise import Stepwise
+
+LOOK_EVERY = 20
+"""Optimizer steps between two looks: each waits for the device."""
+KEEP_EVERY = 1000
+"""Optimizer steps between two copies of the state, beside those at each epoch's start."""
+MOST_ROLLBACKS = 10
+_ADVICE = "try a lower training.learning_rate, training.warmup_epochs or training.clip_global_norm=1"
+
+
+class RateFactor:
+    """What the learning rate is multiplied by, and can be lowered while training."""
+
+    def __init__(self) -> None:
+        self.variable = keras.Variable(1.0, trainable=False, name="rate_factor")
+
+    def times(self, schedule: keras.optimizers.schedules.LearningRateSchedule) -> "FactoredSchedule":
+        """Return the schedule times this factor."""
+        return FactoredSchedule(schedule, self)
+
+    def lower(self, factor: float) -> float:
+        """Multiply by `factor` and return what it is then."""
+        self.variable.assign(self.variable * factor)
+        return float(self.variable.numpy())
+
+
+class FactoredSchedule(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule times a factor."""
+
+    def __init__(self, schedule: keras.optimizers.schedules.LearningRateSchedule, factor: RateFactor) -> None:
+        super().__init__()
+        self._schedule = schedule
+        self._factor = factor
+
+    def __call__(self, step: Any) -> Any:
+        return self._schedule(step) * self._factor.variable
+
+    def get_config(self) -> dict[str, Any]:
+        return {"schedule": keras.saving.serialize_keras_object(self._schedule)}
+
+
+class _Watching(Stepwise):
+    """Looks for trouble every few steps and at the end of each epoch.
+
+    Args:
+        observer: the one that notices it in the step.
+        note: keeps what was found, such as in the run directory.
+    """
+
+    def __init__(self, observer: NonFinite, note: Callable[[Sequence[Mapping[str, Any]]], None]) -> None:
+        super().__init__()
+        self._observer = observer
+        self._note = note
+        self._noted: list[dict[str, Any]] = []
+
+    def on_steps_end(self, steps: range) -> None:
+        if any(step % LOOK_EVERY == 0 for step in steps):
+            self._look()
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        self._look()
+        loss = (logs or {}).get("loss", 0.0)
+        if not math.isfinite(loss):  # of finite steps: their sum overflowed
+            raise CheckFailed(f"the mean training loss of epoch {epoch + 1} is {loss}; {_ADVICE}")
+
+    def _look(self) -> None:
+        found = self._observer.found()
+        if found is not None:
+            self._noted.append(asdict(found) | {"action": self.action})
+            self._note(self._noted)
+            self.found(found)
+
+    action: str
+
+    def found(self, trouble: Trouble) -> None:
+        raise NotImplementedError
+
+
+class StopOnNonFinite(_Watching):
+    """Stops the run and names the first layer and step."""
+
+    action = "stop"
+
+    def found(self, trouble: Trouble) -> None:
+        raise CheckFailed(f"{trouble.words}, and nothing before it was; {_ADVICE}, or training.on_nonfinite=rollback")
+
+
+class Rollback(_Watching):
+    """Goes back to the last good state with a lower learning rate; the data go on where they were.
+
+    Copies of weights and optimizer state are taken at each epoch's start and every 1,000 steps; the last two are kept,
+    and the older is taken when the newer led to the same end.
+
+    Args:
+        observer: the one that notices trouble in the step.
+        note: keeps what was found.
+        rate: the factor of the learning rate.
+        factor: what each rollback multiplies it by.
+    """
+
+    action = "rollback"
+
+    def __init__(
+        self,
+        observer: NonFinite,
+        note: Callable[[Sequence[Mapping[str, Any]]], None],
+        rate: RateFactor,
+        factor: float,
+    ) -> None:
+        super().__init__(observer, note)
+        self._rate = rate
+        self._factor = factor
+        self._kept: list[tuple[int, list[np.ndarray]]] = []
+        self._last = 0
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        super().on_epoch_begin(epoch)
+        self._keep()
+
+    def on_steps_end(self, steps: range) -> None:
+        super().on_steps_end(steps)
+        if any(step % KEEP_EVERY == 0 for step in steps):
+            self._keep()
+
+    def _variables(self) -> list[Any]:
+        """Return the state: weights, moving statistics, and the optimizer's, but for its count of steps."""
+        optimizer = self.model.optimizer
+        counters = {id(optimizer.iterations), id(getattr(optimizer, "inner_optimizer", optimizer).iterations)}
+        return [v for v in (*self.model.net.variables, *optimizer.variables) if id(v) not in counters]
+
+    def _keep(self) -> None:
+        self._look()
+        if self._kept and self._kept[-1][0] == self.step:
+            return
+        state = [variable.numpy() for variable in self._variables()]
+        self._kept = [*self._kept[-1:], (self.step, state)]
+
+    def found(self, trouble: Trouble) -> None:
+        if len(self._noted) > MOST_ROLLBACKS:
+            raise CheckFailed(f"{trouble.words}, after {MOST_ROLLBACKS} rollbacks; {_ADVICE}")
+        if len(self._kept) > 1 and self._kept[-1][0] == self._last and len(self._noted) > 1:
+            self._kept.pop()
+        self._last, state = self._kept[-1]
+        for variable, value in zip(self._variables(), state, strict=True):
+            variable.assign(value)
+        factor = self._rate.lower(self._factor)
+        for metric in self.model.metrics:
+            metric.reset_state()
+        self._observer.reset()
+        err.print(
+            f"[yellow]rollback[/yellow]: {trouble.words}; back to the weights of step {self._last}, "
+            f"learning rate x {factor:g} from here on"
+        )
