@@ -171,7 +171,7 @@ def _divergence(evidence: Evidence, at: Thresholds) -> Finding | None:
         return None
     best = int(found.values.argmin())
     lowest, end = float(found.values[best]), float(np.median(found.values[-3:]))
-    broke = not np.isfinite(steps.loss).all()
+    broke = not np.isfinite(steps.loss[-1])
     # What rises in the last stretches alone may be one bad batch; NaN is not.
     lasted = len(found) - best > at["lasting"]
     if lowest > at["fallen"] * level or not (broke or lasted):

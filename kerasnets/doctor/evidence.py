@@ -29,6 +29,23 @@ LACKS = {
 """Parts of the evidence that a rule may need, and what to say where one is missing."""
 
 
+@dataclass(frozen=True)
+class Trouble:
+    """A value that is not finite, as telemetry/nonfinite.json has it: the first of all at its step.
+
+    Attributes:
+        step: the optimizer step.
+        kind: "input", "weight", "activation", "loss", "gradient" or "gradient_norm".
+        layer: layer or variable; empty for the loss and the norm.
+        action: "stop" or "rollback".
+    """
+
+    step: int
+    kind: str
+    layer: str
+    action: str
+
+
 @dataclass(frozen=True, eq=False)
 class Evidence:
     """What is known of a run.
@@ -43,6 +60,7 @@ class Evidence:
         confusion: (class, predicted class) -> number of validation images.
         finished: metrics.json is there.
         idle_seconds: since the run last wrote a number.
+        troubles: what the training itself noted of values that are not finite, in order of time.
         damaged: lines of telemetry files that could not be read.
     """
 
@@ -55,6 +73,7 @@ class Evidence:
     confusion: Mapping[tuple[str, str], int] = field(default_factory=dict)
     finished: bool = False
     idle_seconds: float = 0.0
+    troubles: tuple[Trouble, ...] = ()
     damaged: int = 0
 
     def lacks(self, part: str) -> bool:

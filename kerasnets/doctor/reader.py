@@ -1,6 +1,7 @@
 """Reads a run directory into `Evidence`, whole or as it grows: a call reads what was appended since the last."""
 
 import csv
+import json
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from kerasnets.config import Config
-from kerasnets.doctor.evidence import Evidence
+from kerasnets.doctor.evidence import Evidence, Trouble
 from kerasnets.errors import UserError
 from kerasnets.telemetry.record import EXTRAS, HEAD, STATISTICS, Layers, Series, Steps
 
@@ -75,6 +76,7 @@ class Reader:
             confusion=_confusion(self._path / "predictions.csv"),
             finished=(self._path / "metrics.json").is_file(),
             idle_seconds=self._idle(),
+            troubles=_troubles(self._path / "telemetry" / "nonfinite.json"),
             damaged=self._damaged,
         )
 
@@ -176,6 +178,15 @@ def _history(path: Path) -> dict[str, np.ndarray]:
         return {key: np.array([float(row[key] or "nan") for row in rows]) for key in (rows[0] if rows else ())}
     except ValueError as error:
         raise UserError(f"{path} is damaged: {error}") from error
+
+
+def _troubles(path: Path) -> tuple[Trouble, ...]:
+    if not path.is_file():
+        return ()
+    try:
+        return tuple(Trouble(**event) for event in json.loads(path.read_text(encoding="utf-8"))["events"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is damaged: {type(error).__name__} {error}") from error
 
 
 def _confusion(path: Path) -> dict[tuple[str, str], int]:

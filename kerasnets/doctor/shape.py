@@ -51,14 +51,13 @@ class Curve:
 
 
 def curve(steps: np.ndarray, values: np.ndarray, rates: np.ndarray, bins: int = 60, least: int = 5) -> Curve:
-    """Return the curve of the finite beginning of `values` `[S]`, in `bins` stretches of at least `least` steps."""
-    bad = np.flatnonzero(~np.isfinite(values))
-    end = int(bad[0]) if len(bad) else len(values)
-    count = max(1, min(bins, end // least))
-    if not end:
+    """Return the curve of the finite ones of `values` `[S]`, in `bins` stretches of at least `least` steps."""
+    finite = np.isfinite(values)
+    steps, values, rates = steps[finite], values[finite], rates[finite]
+    if not len(values):
         return Curve(np.empty(0), np.empty(0), np.empty(0))
-    whole = np.cumsum(rates[:end])
-    pieces = np.array_split(np.arange(end), count)
+    whole = np.cumsum(rates)
+    pieces = np.array_split(np.arange(len(values)), max(1, min(bins, len(values) // least)))
     middle = np.array([piece[len(piece) // 2] for piece in pieces])
     medians = np.array([np.median(values[piece]) for piece in pieces])
     return Curve(steps[middle], medians, whole[middle] / max(whole[-1], 1e-30))

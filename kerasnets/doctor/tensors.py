@@ -11,27 +11,49 @@ from kerasnets.telemetry.record import ACTIVATION, GRADIENT, UPDATE, WEIGHT
 
 
 def _nonfinite(evidence: Evidence, at: Thresholds) -> Finding | None:
-    curve_step, what = _first_bad_step(evidence)
-    sample = _first_bad_sample(evidence)
-    if curve_step is None and sample is None:
+    found = _noted(evidence) or _seen(evidence)
+    if found is None:
         return None
-    step = min(s for s in (curve_step, sample[0] if sample else None) if s is not None)
-    # A sample that was taken long after the loss broke names layers that only caught it.
-    known = sample is not None and (curve_step is None or sample[0] <= curve_step)
-    what, layers = (f"the {sample[1]} of {sample[2]}", (sample[2],)) if sample and known else (what, ())
-    caught = sample[3] if sample else 0
-    later = f"; {caught} sampled tensors have NaN or Inf at step {sample[0]}" if sample else ""
+    step, what, layer, more, numbers = found
     return Finding(
         "nonfinite_values",
-        f"{what} is the first value that is not finite, at step {step}" + later,
+        f"{what} is the first value that is not finite, at step {step}{more}",
         "Numbers grew until they left the range of the data type, after which every weight becomes NaN. Nearly always "
         "the learning rate is too high for this network; clipping and a warm-up help where only the start is at fault.",
-        {"step": step, "tensors": caught},
+        {"step": step, **numbers},
         valid(evidence.config, rate(evidence.config, 0.1), clip(evidence.config), "model.normalization=batch"),
         "error",
-        layers,
+        (layer,) if layer else (),
         step,
     )
+
+
+_Found = tuple[int, str, str, str, dict[str, float]]  # step, what, layer, what else there is to say, numbers
+
+
+def _noted(evidence: Evidence) -> _Found | None:
+    """Return what the training itself noted, which looks at every step."""
+    if not evidence.troubles:
+        return None
+    first = evidence.troubles[0]
+    names = {"gradient_norm": "the norm of the gradient", "loss": "the loss"}
+    what = names.get(first.kind) or f"the {first.kind} of {first.layer}"
+    back = sum(trouble.action == "rollback" for trouble in evidence.troubles)
+    more = f"; training went back to earlier weights {back} time{'s' * (back > 1)}" if back else ""
+    return first.step, what, first.layer, more, {"rollbacks": back}
+
+
+def _seen(evidence: Evidence) -> _Found | None:
+    """Return what the curves and samples show."""
+    curve_step, what = _first_bad_step(evidence)
+    sample = _first_bad_sample(evidence)
+    if sample is None:
+        return None if curve_step is None else (curve_step, what, "", "", {"tensors": 0})
+    more = f"; {sample[3]} sampled tensors have NaN or Inf at step {sample[0]}"
+    # A sample that was taken after the loss broke names layers that only caught it.
+    if curve_step is not None and curve_step < sample[0]:
+        return curve_step, what, "", more, {"tensors": sample[3]}
+    return sample[0], f"the {sample[1]} of {sample[2]}", sample[2], more, {"tensors": sample[3]}
 
 
 def _first_bad_step(evidence: Evidence) -> tuple[int | None, str]:

@@ -88,6 +88,21 @@ def test_float16_overflows_in_gradients_are_expected(tmp_path: Path) -> None:
     )
 
 
+def test_what_training_noted_of_nan_is_believed(tmp_path: Path) -> None:
+    loss = falling(600)
+    loss[80] = loss[200] = math.nan
+    run = write_run(tmp_path / "run", loss=loss)
+    noted = {"kind": "activation", "layer": "relu3", "action": "rollback"}
+    run.write_json("telemetry/nonfinite.json", {"events": [{"step": 81, **noted}, {"step": 201, **noted}]})
+    found = examined(run)
+    assert list(found) == ["nonfinite_values"]
+    assert found["nonfinite_values"].summary == (
+        "the activation of relu3 is the first value that is not finite, at step 81; "
+        "training went back to earlier weights 2 times"
+    )
+    assert (found["nonfinite_values"].step, found["nonfinite_values"].layers) == (81, ("relu3",))
+
+
 def test_warm_up_is_no_plateau(tmp_path: Path) -> None:
     rates = [0.1 * min(1, ((step + 1) / 200) ** 2) for step in range(600)]
     loss = [CHANCE] * 100 + falling(500)

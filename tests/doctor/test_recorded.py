@@ -48,7 +48,7 @@ def test_nothing_is_said_of_healthy_ones_while_they_train(path: Path, tmp_path: 
         (["training.epochs=6"], []),
         (["model.normalization=none", "model.bias=-3", "training.epochs=3"], ["dead_relu"]),
         (["data.normalize=none"], ["unnormalized_input"]),
-        (["training.learning_rate=100", "training.epochs=3"], ["learning_rate_too_high"]),
+        (["training.learning_rate=20", "training.epochs=3"], ["learning_rate_too_high"]),
     ],
     ids=["healthy", "bias", "raw pixels", "rate"],
 )
