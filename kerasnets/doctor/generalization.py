@@ -187,13 +187,6 @@ UNINFORMATIVE = Rule(
     ("validation", "counts"),
     _uninformative,
     plots.epochs("accuracy"),
-    explains=(
-        "plateau_then_fall",
-        "loss_not_decreasing",
-        "overfitting",
-        "overtraining",
-        "underfitting",
-        "confused_classes",
-    ),
+    explains=("plateau_then_fall", "overtraining", "underfitting", "confused_classes"),
     at_end=True,
 )
