@@ -15,9 +15,9 @@ _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def power(exponent: float) -> str:
-    """Return ten to a whole exponent as people write it: 0.1, 1, 10, 10⁻³."""
-    if exponent in (-1, 0, 1, 2):
-        return f"{10.0**exponent:g}"
+    """Return ten to a whole exponent as people write it: 0.001, 1, 1,000, 10⁻⁵."""
+    if -3 <= exponent <= 3:
+        return f"{10.0**exponent:,g}"
     return f"10{f'{exponent:g}'.translate(_SUPERSCRIPTS)}"
 
 
