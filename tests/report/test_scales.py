@@ -15,7 +15,9 @@ def test_number(value: float, text: str) -> None:
     assert scales.number(value) == text
 
 
-@pytest.mark.parametrize(("exponent", "text"), [(-4, "10⁻⁴"), (-3, "0.001"), (-1, "0.1"), (0, "1"), (2, "100"), (12, "10¹²")])
+@pytest.mark.parametrize(
+    ("exponent", "text"), [(-4, "10⁻⁴"), (-3, "0.001"), (-1, "0.1"), (0, "1"), (2, "100"), (12, "10¹²")]
+)
 def test_power(exponent: float, text: str) -> None:
     assert scales.power(exponent) == text
 
