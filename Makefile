@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help setup train test test-fast lint format proof-digits clean
+.PHONY: help setup train test test-fast lint format proof-digits proof-doctor clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -58,6 +58,9 @@ format: setup  ## let ruff mend and format the code
 
 proof-digits: setup  ## five seeds of configs/digits-resnet20.yaml: accuracy and time
 	$(BIN)/python tests/proofs/digits.py
+
+proof-doctor: setup  ## sick and healthy runs: thresholds set on one suite, tried on a second
+	$(BIN)/python tests/proofs/doctor.py
 
 clean:  ## remove what was built, not runs or exported models
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -12,7 +12,7 @@ from kerasnets.telemetry.record import STATISTICS
 
 BUCKETS = 30
 """Of a histogram, equally wide from the least to the greatest finite entry: as many as TensorBoard draws."""
-SAMPLE = 2**20
+SAMPLE = 2**18
 """Entries of one activation that moments and histogram look at: those of the batch's first images."""
 LEAST_IMAGES = 4
 WIDTH = 256
