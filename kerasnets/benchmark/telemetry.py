@@ -105,7 +105,7 @@ class _Bench:
     """Both arms on one batch, and the writer that `train` has."""
 
     def __init__(self, config: Config, folder: Path) -> None:
-        often = {"every": 2, "heads_every": 7, "max_megabytes": 1000}
+        often = {"every": 2, "passes_every": 7, "max_megabytes": 1000}
         probe = probe_of(configs.update(config, telemetry=often))
         if probe is None:
             raise ValueError("telemetry is on")
@@ -172,7 +172,7 @@ class _Bench:
         every = config.telemetry.every
         share = ((ordinary - 1) * (every - 1) + sampled - 1) / every
         if heads_step is not None:
-            share += (heads_step - sampled) / config.telemetry.heads_every
+            share += (heads_step - sampled) / config.telemetry.passes_every
         setup = sum(self._first[level] for level in self._ratios) - self._first["without"]
         each = round(statistics.median(self._bytes))
         samples, size = run_size(each, steps, every, config.telemetry.max_megabytes * cost.MEGABYTE)

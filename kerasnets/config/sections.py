@@ -221,8 +221,8 @@ class Telemetry(Section):
 
     every: Count = 100
     """Optimizer steps between two samples of weights, gradients, updates and activations; the first too. 0: none."""
-    heads_every: Annotated[int, Field(ge=1)] = 500
-    """Of several heads: optimizer steps between two samples of each head's own gradients."""
+    passes_every: Annotated[int, Field(ge=1)] = 500
+    """Optimizer steps between two samples that take passes of their own: each head's gradients, inference mode."""
     activations: bool = True
     """Sample activations, dead units and saturation."""
     histograms: bool = True

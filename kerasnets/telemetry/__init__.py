@@ -1,7 +1,7 @@
 """What is seen of a run while it trains: observers of the step, the probe, and what they write.
 
-In a script of your own: `ObservedModel(net, [probe])` trains a functional Keras model, `Probe` looks into its steps, and
-the callback `ProbeWriter` writes what it saw. The names are imported when first used.
+In a script of your own: `ObservedModel(net, [probe])` trains a functional Keras model, `Probe` looks into its steps,
+and the callback `ProbeWriter` writes what it saw. The names are imported when first used.
 """
 
 from importlib import import_module

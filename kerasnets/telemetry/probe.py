@@ -6,11 +6,12 @@ host reads a handful of small variables after them.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from kerasnets.telemetry.observers import Forward, Level, Observer, Watched, state
+from kerasnets.telemetry.observers import Forward, Level, Observer, Watched, state, when
 from kerasnets.telemetry.record import (
     ACTIVATION,
     CLIPPED,
@@ -36,6 +37,8 @@ FIRST = (1, 2, 5, 10, 20, 50)
 """Steps that are sampled whatever the interval."""
 FIRST_HEADS = (50, 200)
 """The same for each head's own gradients."""
+OFTEN = 1000
+"""Up to this step the loss in inference mode is measured at every sample."""
 RING = 1024
 """Steps whose loss, gradient norm and learning rate the device remembers until the host reads them."""
 _STEP_VALUES = 3
@@ -61,12 +64,12 @@ class Kind:
 @dataclass(frozen=True, eq=False)
 class Sample:
     """What the probe saw at one step: kind -> statistics; layer -> share of the epoch's samples, `[C]`, in which each
-    channel was dead; and the loss of the same batch and weights in inference mode."""
+    channel was dead; and the loss of the same batch and weights in inference mode, where it was measured."""
 
     step: int
     kinds: dict[str, Kind]
     dead: dict[str, np.ndarray]
-    inference_loss: float
+    inference_loss: float | None
 
 
 class _Store:
@@ -93,8 +96,8 @@ class Probe(Observer):
 
     Args:
         every: optimizer steps between two samples.
-        heads_every: of several heads, steps between two samples of each head's own gradients, which take a backward
-            pass each.
+        passes_every: steps between two samples that take passes of their own: each head's gradients, where there are
+            several, and the loss in inference mode.
         activations: look at activations too.
         histograms: take histograms; `pause_histograms` stops that.
         clipping: gradients are clipped, so what the optimizer gets is looked at as well.
@@ -103,14 +106,14 @@ class Probe(Observer):
     def __init__(
         self,
         every: int = 100,
-        heads_every: int = 500,
+        passes_every: int = 500,
         *,
         activations: bool = True,
         histograms: bool = True,
         clipping: bool = False,
     ) -> None:
         self._first_every = self._interval = every
-        self._heads_every = heads_every
+        self._passes_every = passes_every
         self._activations = activations
         self._clipping = clipping
         self._histograms = histograms
@@ -176,7 +179,7 @@ class Probe(Observer):
 
     def _see_forward(self, seen: Forward) -> None:
         self._sampled.assign(self._step)
-        self._inference_loss.assign(tf.cast(seen.inference_loss(), tf.float32))
+        when(self._infers(self._step), lambda: self._infer(seen))
         self._stores[INPUT].take([first_images(seen.images)])
         if not self._activations:
             return
@@ -195,6 +198,13 @@ class Probe(Observer):
             self._dead.assign(dead)
             self._dead_samples.assign_add(dead)
             self._samples.assign_add(1.0)
+
+    def _infers(self, step: Any) -> Any:
+        """Tell whether the loss in inference mode is measured at a sampled step: an int, or a tensor."""
+        return (step <= OFTEN) | (step % self._passes_every == 0)
+
+    def _infer(self, seen: Forward) -> None:
+        self._inference_loss.assign(tf.cast(seen.inference_loss(), tf.float32))
 
     def _see_heads(self, seen: Forward) -> None:
         self._passed.assign(self._step)
@@ -242,7 +252,7 @@ class Probe(Observer):
         return step in FIRST or step % self._interval == 0 or (bool(self._heads) and self._due_heads(step))
 
     def _due_heads(self, step: int) -> bool:
-        return step in FIRST_HEADS or step % self._heads_every == 0
+        return step in FIRST_HEADS or step % self._passes_every == 0
 
     def sample(self) -> Sample:
         """Return what was seen at the last step that was sampled."""
@@ -257,7 +267,7 @@ class Probe(Observer):
             dead = self._add_activations(kinds[ACTIVATION])
         if passes:
             kinds |= {HEAD + head: _reached(store.kind(False)) for head, store in self._heads.items()}
-        return Sample(step, kinds, dead, float(self._inference_loss.numpy()))
+        return Sample(step, kinds, dead, float(self._inference_loss.numpy()) if self._infers(step) else None)
 
     def _add_activations(self, kind: Kind) -> dict[str, np.ndarray]:
         functions = list(self.watched.activations.values())

@@ -101,7 +101,7 @@ def probe_of(config: Config) -> Probe | None:
     clips = (training.clip_value, training.clip_norm, training.clip_global_norm)
     return Probe(
         telemetry.every,
-        telemetry.heads_every,
+        telemetry.passes_every,
         activations=telemetry.activations,
         histograms=telemetry.histograms,
         clipping=any(clip is not None for clip in clips),
