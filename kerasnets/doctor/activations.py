@@ -200,7 +200,7 @@ INITIALIZATION = Rule(
     (ACTIVATION,),
     _initialization,
     plots.depth(ACTIVATION, "std", "std of the activation", nonlinear=True),
-    explains=("plateau_then_fall", "exploding_tensor"),
+    explains=("exploding_tensor",),
     live=True,
 )
 UNNORMALIZED = Rule(

@@ -70,7 +70,8 @@ def _too_high(evidence: Evidence, at: Thresholds) -> Finding | None:
     high = peak >= at["rise"] * start or (raw >= at["spike"] * start and (broke or peak >= start * at["lasting"]))
     ratio = _ratio(evidence)
     end = float(found.values[-1]) if len(found) else float("nan")
-    thrown = ratio >= at["ratio"] and end >= at["unlearnt"] * level
+    # A loss that starts far above chance is the initialisation's fault, and so is the size of the steps that follow.
+    thrown = ratio >= at["ratio"] and end >= at["unlearnt"] * level and start <= at["born"] * level
     if not (high or thrown):
         return None
     worst = int(np.nanargmax(np.where(np.isfinite(steps.loss), steps.loss, -np.inf)[: max(10, len(finite))]))
@@ -171,7 +172,8 @@ def _divergence(evidence: Evidence, at: Thresholds) -> Finding | None:
         return None
     best = int(found.values.argmin())
     lowest, end = float(found.values[best]), float(np.median(found.values[-3:]))
-    broke = not np.isfinite(steps.loss[-1])
+    stopped = any(trouble.action == "stop" for trouble in evidence.troubles)  # before the step could be written
+    broke = stopped or not np.isfinite(steps.loss[-1])
     # What rises in the last stretches alone may be one bad batch; NaN is not.
     lasted = len(found) - best > at["lasting"]
     if lowest > at["fallen"] * level or not (broke or lasted):
@@ -211,7 +213,7 @@ TOO_HIGH = Rule(
     "how far the training loss climbs before it first falls; update / weight where the loss stays at chance",
     {
         **{"rise": 2.0, "spike": 10.0, "lasting": 1.3, "fallen": 0.7, "steps": 5},
-        **{"ratio": 0.15, "unlearnt": 0.8},
+        **{"ratio": 0.15, "unlearnt": 0.8, "born": 10.0},
     },
     "Rates that train well let the loss rise by half at most before it falls (medians of five steps and more).",
     ("steps", "counts"),

@@ -122,7 +122,7 @@ VANISHING = Rule(
     _vanishing,
     plots.depth(GRADIENT, "std", "std of the gradient"),
     explains=(
-        *("learning_rate_too_low", "loss_not_decreasing", "plateau_then_fall", "underfitting"),
+        *("learning_rate_too_low", "loss_not_decreasing", "underfitting"),
         *("uninformative_labels", "update_ratio_too_small", "unchanged_weights", "confused_classes"),
     ),
     live=True,
