@@ -54,27 +54,26 @@ class NonFinite(Observer):
 
     def forward(self, seen: Forward) -> None:
         self._step.assign_add(1)
-        self._seen = seen
+        # Looked at before the backward pass, so that no activation is kept for longer than that needs it.
+        activations = list(seen.activations.values())
+        tensors = {"input": [seen.images], "activation": activations, "loss": [seen.loss]}
+        self._note(tf.math.is_finite(seen.loss), tensors)
 
     def gradients(self, raw: Sequence[tf.Tensor | None], norm: tf.Tensor) -> None:
-        fine = tf.math.is_finite(self._seen.loss)
         if not self._scaled:
-            fine = tf.logical_and(fine, tf.math.is_finite(norm))
-        first = tf.logical_and(tf.logical_not(fine), tf.equal(self._first, 0))
-        when(first, lambda: self._look(raw))
+            self._note(tf.math.is_finite(norm), {"gradient": [tf.zeros(()) if g is None else g for g in raw]})
 
-    def _look(self, raw: Sequence[tf.Tensor | None]) -> None:
-        seen, watched = self._seen, self._watched
-        self._first.assign(self._step)
-        tensors = {
-            "input": [seen.images],
-            "weight": [variable.value for variable in watched.variables],
-            "activation": list(seen.activations.values()),
-            "loss": [seen.loss],
-            "gradient": [tf.zeros(()) if gradient is None else gradient for gradient in raw],
-        }
-        for kind, found in tensors.items():
-            self._flags[kind].assign(tf.stack([_broken(tensor) for tensor in found]))
+    def _note(self, fine: tf.Tensor, tensors: dict[str, Sequence[tf.Tensor]]) -> None:
+        """Note which of the tensors are broken, and which weights, unless all is fine or an earlier step was not."""
+        watched = self._watched
+
+        def look() -> None:
+            self._first.assign(self._step)
+            for kind, found in (tensors | {"weight": [variable.value for variable in watched.variables]}).items():
+                self._flags[kind].assign(tf.stack([_broken(tensor) for tensor in found]))
+
+        untold = tf.logical_or(tf.equal(self._first, 0), tf.equal(self._first, self._step))
+        when(tf.logical_and(tf.logical_not(fine), untold), look)
 
     def found(self) -> Trouble | None:
         """Return the first trouble since the start or `reset`, or None."""
@@ -90,9 +89,16 @@ class NonFinite(Observer):
                 return Trouble(step, kind, names[kind][places[-1 if kind == "gradient" else 0]])
         return Trouble(step, "gradient_norm", "")
 
+    def broken_weight(self) -> Trouble | None:
+        """Look at the weights as they are now, which no step does: a ReLU may hide that one is NaN, making it 0."""
+        places = np.flatnonzero(tf.stack([_broken(variable.value) for variable in self._watched.variables]).numpy())
+        return Trouble(int(self._step.numpy()), "weight", self._watched.names[places[0]]) if len(places) else None
+
     def reset(self) -> None:
         """Look for the next one."""
         self._first.assign(0)
+        for flags in self._flags.values():
+            flags.assign(tf.zeros_like(flags))
 
 
 def _broken(tensor: Any) -> tf.Tensor:
