@@ -4,15 +4,17 @@ import math
 import statistics
 
 MEGABYTE = 1e6
+SAMPLES = 7 / 8
+"""Share of the event files' limit that samples may take; the rest is for pages and the epochs' scalars."""
 
 
 def interval(every: int, used: int, limit: float) -> int | None:
     """Return the steps between two samples when `used` of `limit` bytes are written; None: no histograms any more.
 
-    The interval doubles when half of the limit is used, when half of what was left then is used, and so on: however
-    long the run, the limit is not reached.
+    The interval doubles when half of the samples' part of the limit is used, when half of what was left then is used,
+    and so on.
     """
-    left = 1 - used / limit
+    left = 1 - used / (limit * SAMPLES)
     if left < 1 / 32:
         return None
     return every * 2 ** max(0, math.floor(-math.log2(left)))

@@ -1,18 +1,23 @@
 """Our event files: one writer for training, one for validation, shared by all that writes to TensorBoard."""
 
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.types_pb2 import DT_DOUBLE, DT_FLOAT
 from tensorboard.plugins.histogram import metadata as histogram_metadata
 from tensorboard.plugins.scalar import metadata as scalar_metadata
 
+from kerasnets.telemetry.cost import MEGABYTE
+
 TRAIN, VALIDATION = "train", "validation"
+_SCALAR = scalar_metadata.create_summary_metadata("", "")
+_HISTOGRAM = histogram_metadata.create_summary_metadata("", "")
 
 
 class Events:
@@ -20,10 +25,15 @@ class Events:
 
     Many values go into one record, and a tag's metadata is written once: a sample of a deep network has hundreds of
     tags, which `tf.summary` would write one by one.
+
+    Args:
+        directory: gets them.
+        max_megabytes: what those who write much ask for with `room`.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, max_megabytes: float = math.inf) -> None:
         self.directory = directory
+        self._limit = max_megabytes * MEGABYTE
         self._writers: dict[str, Any] = {}
         self._known: set[tuple[str, str]] = set()
 
@@ -36,20 +46,26 @@ class Events:
     def write(self, step: int, values: Iterable[Summary.Value], name: str = TRAIN) -> None:
         """Write summary values as one record."""
         summary = Summary(value=values)
+        for value in summary.value:
+            if (name, value.tag) in self._known:
+                value.ClearField("metadata")
+            self._known.add((name, value.tag))
         if summary.value:
             with self.writer(name).as_default():
                 tf.summary.experimental.write_raw_pb(summary.SerializeToString(), step=step)
 
     def scalars(self, step: int, values: Mapping[str, float], name: str = TRAIN) -> None:
         """Write tag -> value."""
-        self.write(step, [self.scalar(tag, value, name) for tag, value in values.items()], name)
+        self.write(step, [self.scalar(tag, value) for tag, value in values.items()], name)
 
-    def scalar(self, tag: str, value: float, name: str = TRAIN) -> Summary.Value:
+    @staticmethod
+    def scalar(tag: str, value: float) -> Summary.Value:
         """Return a scalar for `write`."""
         tensor = TensorProto(dtype=DT_FLOAT, float_val=[float(value)])
-        return self._value(tag, tensor, scalar_metadata.create_summary_metadata("", ""), name)
+        return Summary.Value(tag=tag, tensor=tensor, metadata=_SCALAR)
 
-    def histogram(self, tag: str, low: float, high: float, counts: np.ndarray, name: str = TRAIN) -> Summary.Value:
+    @staticmethod
+    def histogram(tag: str, low: float, high: float, counts: np.ndarray) -> Summary.Value:
         """Return a histogram of equally wide buckets from `low` to `high` for `write`."""
         if low < high:
             edges = np.linspace(low, high, len(counts) + 1)
@@ -59,18 +75,17 @@ class Events:
         tensor = TensorProto(dtype=DT_DOUBLE, tensor_content=np.ascontiguousarray(rows, np.float64).tobytes())
         for size in rows.shape:
             tensor.tensor_shape.dim.add(size=size)
-        return self._value(tag, tensor, histogram_metadata.create_summary_metadata("", ""), name)
-
-    def _value(self, tag: str, tensor: TensorProto, metadata: SummaryMetadata, name: str) -> Summary.Value:
-        first = (name, tag) not in self._known
-        self._known.add((name, tag))
-        return Summary.Value(tag=tag, tensor=tensor, metadata=metadata if first else None)
+        return Summary.Value(tag=tag, tensor=tensor, metadata=_HISTOGRAM)
 
     @property
     def bytes(self) -> int:
         """Size of the event files so far, with what is still buffered."""
         self.flush()
         return sum(path.stat().st_size for path in self.directory.glob("*/events.out.tfevents.*"))
+
+    def room(self, size: int) -> bool:
+        """Tell whether so many bytes more are within the limit."""
+        return self.bytes + size <= self._limit
 
     def flush(self) -> None:
         """Write what is buffered."""

@@ -34,10 +34,16 @@ def due(epoch: int, epochs: int) -> bool:
 
 
 class Pages(Stepwise):
-    """Writes pages at the end of some epochs; goes before the callback that closes the event files."""
+    """Writes pages at the end of some epochs; goes before the callback that closes the event files.
 
-    def __init__(self) -> None:
+    Args:
+        events: the event files; pages that would not fit into them are left out.
+    """
+
+    def __init__(self, events: Events) -> None:
         super().__init__()
+        self._events = events
+        self._size = 0
         self._owed = False
         self._seconds = self._latest = 0.0
 
@@ -50,13 +56,19 @@ class Pages(Stepwise):
         self._owed = not (due(epoch, epochs) and (affordable or epoch in (0, epochs - 1)))
         if not self._owed:
             began = time.perf_counter()
-            self.write()
+            self._write_if_it_fits()
             self._latest = time.perf_counter() - began
             self._seconds += self._latest
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         if self._owed:  # stopped early
+            self._write_if_it_fits()
+
+    def _write_if_it_fits(self) -> None:
+        before = self._events.bytes
+        if self._events.room(self._size):  # that of the pages before
             self.write()
+            self._size = self._events.bytes - before
 
     def write(self) -> None:
         """Write the pages as things are now."""
@@ -71,7 +83,7 @@ class ProbePages(Pages):
     """
 
     def __init__(self, writer: ProbeWriter) -> None:
-        super().__init__()
+        super().__init__(writer.events)
         self._probe = writer
         self._samples: list[Sample] = []
 
@@ -83,7 +95,7 @@ class ProbePages(Pages):
     def write(self) -> None:
         if not self._samples:
             return
-        with self._probe.events.writer(TRAIN).as_default():
+        with self._events.writer(TRAIN).as_default():
             profile = pictures.depth_profile(_kernels(self._samples))
             summaries.image("pictures/gradient_over_depth", profile, self.step)
             if self._samples[-1].dead:
@@ -121,9 +133,8 @@ class ValidationPages(Pages):
         draw: bool = True,
         pr_curves: bool = True,
     ) -> None:
-        super().__init__()
+        super().__init__(events)
         self._counts = counts
-        self._events = events
         self._names = tuple(names)
         self._images = images
         self._draw = draw

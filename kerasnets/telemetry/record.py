@@ -155,16 +155,25 @@ def _series(rows: Sequence[Mapping[str, str]]) -> Series:
 
 
 class Recorder:
-    """Appends to a run's `telemetry/` directory; each call leaves whole lines behind."""
+    """Appends to a run's `telemetry/` directory; each call leaves whole lines behind.
 
-    def __init__(self, directory: Path, layers: Layers) -> None:
+    Args:
+        directory: is made where it is not there.
+        layers: what is watched.
+        anew: forget what another run has left there.
+    """
+
+    def __init__(self, directory: Path, layers: Layers, *, anew: bool = False) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         text = json.dumps(layers.document(), indent=2, ensure_ascii=False)
         (directory / "layers.json").write_text(text + "\n", encoding="utf-8")
         self._statistics = directory / "statistics.csv"
         self._steps = directory / "steps.csv"
-        _append(self._statistics, [("step", "kind", "name", *STATISTICS, *EXTRAS)])
-        _append(self._steps, [tuple(f.name for f in fields(Steps))])
+        columns = ("step", "kind", "name", *STATISTICS, *EXTRAS)
+        for path, header in ((self._statistics, columns), (self._steps, tuple(f.name for f in fields(Steps)))):
+            if anew or not path.is_file():
+                path.unlink(missing_ok=True)
+                _append(path, [header])
 
     def statistics(self, step: int, kind: str, rows: Iterable[tuple[str, Mapping[str, float]]]) -> None:
         """Append a kind's tensors: (name, statistic -> value)."""

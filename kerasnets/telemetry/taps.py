@@ -33,36 +33,62 @@ def named_outputs(net: keras.Model) -> dict[str, Any]:
 def tap(net: keras.Model) -> tuple[keras.Model, Watched]:
     """Return a network with outputs `{"outputs": {head: …}, "activations": {layer: …}}`, and what is watched in it.
 
-    Models nested in `net` are looked into where they have weights. A layer that is called more than once is watched at
-    its first call.
+    Functional and sequential models nested in `net` are looked into where they have weights. A layer that is called
+    more than once is watched at its first call.
 
     Args:
         net: functional model of one input.
+
+    Raises:
+        TypeError: `net` is not functional.
     """
-    seen: dict[str, tuple[str, Any]] = {}
+    if isinstance(net, keras.Sequential) or not getattr(net, "inputs", None):
+        raise TypeError(
+            f"{net.name} is not a functional model; of a Sequential: keras.Model(net.inputs[0], net.outputs[0])"
+        )
+    again, seen = _called_again(net)
+    structure = again.output
+    if not isinstance(structure, dict):
+        structure = dict(zip(named_outputs(net), again.outputs, strict=True))
+    for head, tensor in structure.items():
+        seen.setdefault(head, ("linear", tensor))
+    tapped = keras.Model(again.input, {"outputs": structure, "activations": _tensors(seen)})
+    watched = Watched(
+        variables=tuple(net.trainable_variables),
+        activations={name: function for name, (function, _) in seen.items()},
+        shapes={name: tuple(tensor.shape) for name, (_, tensor) in seen.items()},
+        heads=tuple(named_outputs(net)),
+    )
+    return tapped, watched
+
+
+_Seen = dict[str, tuple[str, Any]]
+"""Name of a layer -> its nonlinearity and its output."""
+
+
+def _called_again(net: keras.Model) -> tuple[keras.Model, _Seen]:
+    """Call a model's own layers once more, one by one, on new inputs; return the model they make, and what it has."""
+    seen: _Seen = {}
 
     def call(layer: keras.layers.Layer, *args: Any, **kwargs: Any) -> Any:
-        if isinstance(layer, keras.Model) and layer.weights:
-            return _rewired(layer, args[0], call).output
+        if isinstance(layer, keras.Model) and layer.weights and getattr(layer, "inputs", None):
+            return inside(layer, *args, **kwargs)
         result = layer(*args, **kwargs)
         name = nonlinearity(layer)
         if name is not None:
             seen.setdefault(layer.name, (name, result))
         return result
 
-    outputs = named_outputs(_rewired(net, net.input, call))
-    for head, tensor in outputs.items():
-        seen.setdefault(head, ("linear", tensor))
-    tapped = keras.Model(net.input, {"outputs": outputs, "activations": {name: t for name, (_, t) in seen.items()}})
-    watched = Watched(
-        variables=tuple(net.trainable_variables),
-        activations={name: function for name, (function, _) in seen.items()},
-        shapes={name: tuple(tensor.shape) for name, (_, tensor) in seen.items()},
-        heads=tuple(outputs),
-    )
-    return tapped, watched
+    def inside(model: keras.Model, *args: Any, **kwargs: Any) -> Any:
+        again, found = _called_again(model)
+        results = keras.Model(again.input, {"outputs": again.output, "activations": _tensors(found)})(*args, **kwargs)
+        for name, (function, _) in found.items():
+            seen.setdefault(name, (function, results["activations"][name]))
+        return results["outputs"]
+
+    functional = keras.Model(net.inputs[0], net.outputs[0]) if isinstance(net, keras.Sequential) else net
+    return keras.models.clone_model(functional, clone_function=lambda layer: layer, call_function=call), seen
 
 
-def _rewired(net: keras.Model, inputs: Any, call: Any) -> keras.Model:
-    """Call a functional model's own layers once more, one by one, on `inputs`."""
-    return keras.models.clone_model(net, inputs, clone_function=lambda layer: layer, call_function=call)
+def _tensors(seen: _Seen) -> dict[str, Any]:
+    return {name: tensor for name, (_, tensor) in seen.items()}

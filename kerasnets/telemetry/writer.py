@@ -42,7 +42,8 @@ class ProbeWriter(Stepwise):
         probe: an observer of the model that is trained.
         directory: gets `statistics.csv`, `steps.csv`, `layers.json` and `cost.json` (see `kerasnets.telemetry.record`).
         events: event files; default: `<directory>/tensorboard`.
-        max_megabytes: size of the event files that is not exceeded: the interval of samples doubles as it nears.
+        max_megabytes: size of the event files that is not exceeded: the interval of samples doubles as it nears, and a
+            sample that would not fit goes to the tables alone.
         main_head: name of the output that is served; default: the last.
     """
 
@@ -67,11 +68,15 @@ class ProbeWriter(Stepwise):
         self._touched = False
         self._kept = 0
         self._latest = (0, 0.0, 0.0, 0.0)
+        self._begun = False
         self.last: Sample | None = None
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+        if self._begun:  # a second `fit` goes on in the same record
+            return
+        self._begun = True
         layers = self.probe.layers(int(self.params.get("steps") or 0), self._main_head)
-        self._recorder = Recorder(self._directory, layers)
+        self._recorder = Recorder(self._directory, layers, anew=True)
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         super().on_epoch_begin(epoch)
@@ -97,7 +102,9 @@ class ProbeWriter(Stepwise):
         self.close()
 
     def close(self) -> None:
-        """Write what is left, and the cost. Safe to call twice."""
+        """Write what is left, and the cost. Safe to call twice, and before training began."""
+        if not self._begun:
+            return
         self._keep_steps()
         self.events.flush()
         document = {
@@ -138,16 +145,23 @@ class ProbeWriter(Stepwise):
     def _write(self, sample: Sample) -> None:
         for kind, seen in sample.kinds.items():
             self._recorder.statistics(sample.step, kind, _rows(seen))
-        step = dict(zip(_STEP_TAGS, self._latest[1:], strict=True)) if self._latest[0] == sample.step else {}
-        values = [self.events.scalar(tag, value) for tag, value in (scalars(sample) | step).items()]
+        values = [self.events.scalar(tag, value) for tag, value in (scalars(sample) | self._step_scalars()).items()]
         for kind, seen in sample.kinds.items():
             values += _histograms(self.events, kind, seen)
-        self.events.write(sample.step, values)
+        if self.events.bytes + sum(value.ByteSize() for value in values) <= self._limit * cost.SAMPLES:
+            self.events.write(sample.step, values)
         wanted = cost.interval(self._first_every, self.events.bytes, self._limit)
         if wanted is None:
             self.probe.pause_histograms()
         elif wanted != self.probe.every:
             self.probe.every = wanted
+
+    def _step_scalars(self) -> dict[str, float]:
+        """Return the curves' values at the step that was sampled."""
+        if self.last is None or self._latest[0] != self.last.step:
+            return {}
+        values = dict(zip(_STEP_TAGS, self._latest[1:], strict=True))
+        return {tag: value for tag, value in values.items() if math.isfinite(value)}
 
 
 def _rows(kind: Kind) -> list[tuple[str, dict[str, float]]]:
@@ -175,7 +189,8 @@ def scalars(sample: Sample) -> dict[str, float]:
         for extra, group in _EXTRAS.items():
             values = seen.extras.get(extra, ())
             found |= {f"{group}/{n}": float(v) for n, v in zip(seen.names, values, strict=False) if np.isfinite(v)}
-    found["step/inference_loss"] = sample.inference_loss
+    if sample.inference_loss is not None:
+        found["step/inference_loss"] = sample.inference_loss
     return {tag: value for tag, value in found.items() if np.isfinite(value)}
 
 

@@ -53,37 +53,43 @@ class FactoredSchedule(keras.optimizers.schedules.LearningRateSchedule):
 
 
 class _Watching(Stepwise):
-    """Looks for trouble every few steps and at the end of each epoch.
+    """Looks for trouble where the epoch's mean loss is not finite, every few steps, and at each epoch's last one.
 
     Args:
         observer: the one that notices it in the step.
         note: keeps what was found, such as in the run directory.
     """
 
+    action: str
+
     def __init__(self, observer: NonFinite, note: Callable[[Sequence[Mapping[str, Any]]], None]) -> None:
         super().__init__()
         self._observer = observer
         self._note = note
         self._noted: list[dict[str, Any]] = []
+        self._means: Mapping[str, Any] = {}
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        self._means = logs or {}
+        super().on_train_batch_end(batch, logs)
 
     def on_steps_end(self, steps: range) -> None:
-        if any(step % LOOK_EVERY == 0 for step in steps):
-            self._look()
+        last = self._batch + 1 == self.params["steps"]  # of the epoch
+        broken = not math.isfinite(self._means.get("loss", 0.0))
+        if last or broken or any(step % LOOK_EVERY == 0 for step in steps):
+            self._look(weights=last)
 
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        self._look()
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         loss = (logs or {}).get("loss", 0.0)
         if not math.isfinite(loss):  # of finite steps: their sum overflowed
             raise CheckFailed(f"the mean training loss of epoch {epoch + 1} is {loss}; {_ADVICE}")
 
-    def _look(self) -> None:
-        found = self._observer.found()
+    def _look(self, weights: bool = False) -> None:
+        found = self._observer.found() or (self._observer.broken_weight() if weights else None)
         if found is not None:
             self._noted.append(asdict(found) | {"action": self.action})
             self._note(self._noted)
             self.found(found)
-
-    action: str
 
     def found(self, trouble: Trouble) -> None:
         raise NotImplementedError
@@ -95,14 +101,15 @@ class StopOnNonFinite(_Watching):
     action = "stop"
 
     def found(self, trouble: Trouble) -> None:
-        raise CheckFailed(f"{trouble.words}, and nothing before it was; {_ADVICE}, or training.on_nonfinite=rollback")
+        raise CheckFailed(f"{trouble.words}, the first value that is not; {_ADVICE}, or training.on_nonfinite=rollback")
 
 
 class Rollback(_Watching):
     """Goes back to the last good state with a lower learning rate; the data go on where they were.
 
     Copies of weights and optimizer state are taken at each epoch's start and every 1,000 steps; the last two are kept,
-    and the older is taken when the newer led to the same end.
+    and the older is taken when the newer led to the same end. Metrics begin anew: an epoch's values are those of the
+    steps since its last rollback, or up to it where none followed.
 
     Args:
         observer: the one that notices trouble in the step.
@@ -124,43 +131,52 @@ class Rollback(_Watching):
         self._rate = rate
         self._factor = factor
         self._kept: list[tuple[int, list[np.ndarray]]] = []
-        self._last = 0
+        self._used: int | None = None
+        self._finite: dict[str, Any] = {}
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         super().on_epoch_begin(epoch)
+        self._finite = {}
         self._keep()
 
     def on_steps_end(self, steps: range) -> None:
+        self._finite |= {name: value for name, value in self._means.items() if math.isfinite(value)}
         super().on_steps_end(steps)
         if any(step % KEEP_EVERY == 0 for step in steps):
+            self._look()
             self._keep()
 
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if logs is not None:  # as they were before a rollback at the epoch's last step
+            logs |= {name: self._finite.get(name, value) for name, value in logs.items() if not math.isfinite(value)}
+        super().on_epoch_end(epoch, logs)
+
     def _variables(self) -> list[Any]:
-        """Return the state: weights, moving statistics, and the optimizer's, but for its count of steps."""
+        """Return the state: weights, moving statistics, and the optimizer's but for its step, which the schedule needs.
+
+        Adam corrects its bias by it too, so after going back its updates may be up to three times as large.
+        """
         optimizer = self.model.optimizer
-        counters = {id(optimizer.iterations), id(getattr(optimizer, "inner_optimizer", optimizer).iterations)}
-        return [v for v in (*self.model.net.variables, *optimizer.variables) if id(v) not in counters]
+        return [v for v in (*self.model.net.variables, *optimizer.variables) if v is not optimizer.iterations]
 
     def _keep(self) -> None:
-        self._look()
+        """Copy the state, but for one that is not finite: what an update broke shows in the next step's loss."""
         if self._kept and self._kept[-1][0] == self.step:
             return
         state = [variable.numpy() for variable in self._variables()]
-        self._kept = [*self._kept[-1:], (self.step, state)]
+        if not self._kept or all(np.isfinite(value).all() for value in state):
+            self._kept = [*self._kept[-1:], (self.step, state)]
 
     def found(self, trouble: Trouble) -> None:
         if len(self._noted) > MOST_ROLLBACKS:
             raise CheckFailed(f"{trouble.words}, after {MOST_ROLLBACKS} rollbacks; {_ADVICE}")
-        if len(self._kept) > 1 and self._kept[-1][0] == self._last and len(self._noted) > 1:
+        if len(self._kept) > 1 and self._kept[-1][0] == self._used:
             self._kept.pop()
-        self._last, state = self._kept[-1]
+        self._used, state = self._kept[-1]
         for variable, value in zip(self._variables(), state, strict=True):
             variable.assign(value)
         factor = self._rate.lower(self._factor)
-        for metric in self.model.metrics:
-            metric.reset_state()
+        self.model.reset_metrics()
         self._observer.reset()
-        err.print(
-            f"[yellow]rollback[/yellow]: {trouble.words}; back to the weights of step {self._last}, "
-            f"learning rate x {factor:g} from here on"
-        )
+        back = f"back to the weights of step {self._used}, learning rate x {factor:g} from here on"
+        err.print(f"rollback: {trouble.words}; {back}", style="yellow", markup=False)

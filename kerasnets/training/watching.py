@@ -61,7 +61,8 @@ def watch(run: Run, job: Job) -> Watching:
     """Return what watches a run. What writes to the event files goes before the callback that closes them."""
     settings, telemetry = job.config.training, job.config.telemetry
     best = BestWeights(lambda: save(job.fast.to_plain(), run.path / "model.keras"), settings.monitor)
-    events, main_head = Events(run.tensorboard), job.trainer.main_head.name
+    limit, main_head = telemetry.max_megabytes, job.trainer.main_head.name
+    events = Events(run.tensorboard, limit)
     hparams = HParams(events, run.path.name, job.config.model_dump(mode="json", exclude={"telemetry", "export"}))
     board = TensorBoard(events, main_head=main_head, graph=telemetry.graph, config=job.config.dump())
     found: list[keras.callbacks.Callback] = [Timing(job.images)]
@@ -70,7 +71,6 @@ def watch(run: Run, job: Job) -> Watching:
     found.append(_on_nonfinite(run, job))
     probe = None
     if job.probe is not None:
-        limit = telemetry.max_megabytes
         probe = ProbeWriter(job.probe, run.telemetry, events, max_megabytes=limit, main_head=main_head)
         found += [probe, *([ProbePages(probe)] if telemetry.images else [])]
     found += [History(run.path / "history.csv"), *_validation_pages(job, events), hparams]

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from kerasnets.models.specs import Head
 from kerasnets.telemetry.observed import ObservedModel
-from kerasnets.telemetry.observers import GradientNorm, Observer
+from kerasnets.telemetry.observers import GradientNorm, Level, Observer
 from kerasnets.telemetry.probe import Probe, Sample
 from kerasnets.telemetry.record import STATISTICS
 from kerasnets.training.fast import make_fast
@@ -136,12 +136,24 @@ def test_loss_scaling_is_taken_out() -> None:
     )
 
 
+def due(probe: Probe) -> list[int]:
+    probe.every = 200
+    return [step for step in range(1, 1001) if probe.due(step)]
+
+
 def test_samples_are_due_at_the_first_steps_and_then_every_so_many() -> None:
     probe = Probe(100, 500)
     observed(probe)
-    probe.every = 200
-    due = [step for step in range(1, 1001) if probe.due(step)]
-    assert due == [1, 2, 5, 10, 20, 50, 200, 400, 500, 600, 800, 1000]
+    assert due(probe) == [1, 2, 5, 10, 20, 50, 200, 400, 600, 800, 1000]
+
+
+def test_each_heads_own_gradients_have_samples_of_their_own() -> None:
+    probe = Probe(100, 500)
+    branched([probe])
+    assert due(probe) == [1, 2, 5, 10, 20, 50, 200, 400, 500, 600, 800, 1000]
+    levels = {step: probe.level(range(step, step + 1)) for step in range(1, 1001)}
+    assert [step for step, level in levels.items() if level == Level.HEADS] == [50, 200, 500, 1000]
+    assert [step for step, level in levels.items() if level == Level.SAMPLE] == [1, 2, 5, 10, 20, 400, 600, 800]
 
 
 def test_every_step_is_remembered_with_several_steps_an_execution() -> None:
