@@ -1,6 +1,6 @@
 """The first NaN or Inf of a run: an observer that notices it at the step where it arises, and says in which layer."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,13 +63,14 @@ class NonFinite(Observer):
         if not self._scaled:
             self._note(tf.math.is_finite(norm), {"gradient": [tf.zeros(()) if g is None else g for g in raw]})
 
-    def _note(self, fine: tf.Tensor, tensors: dict[str, Sequence[tf.Tensor]]) -> None:
+    def _note(self, fine: tf.Tensor, tensors: Mapping[str, Sequence[tf.Tensor]]) -> None:
         """Note which of the tensors are broken, and which weights, unless all is fine or an earlier step was not."""
         watched = self._watched
 
         def look() -> None:
             self._first.assign(self._step)
-            for kind, found in (tensors | {"weight": [variable.value for variable in watched.variables]}).items():
+            weights = [variable.value for variable in watched.variables]
+            for kind, found in {**tensors, "weight": weights}.items():
                 self._flags[kind].assign(tf.stack([_broken(tensor) for tensor in found]))
 
         untold = tf.logical_or(tf.equal(self._first, 0), tf.equal(self._first, self._step))
