@@ -106,6 +106,8 @@ class Data(Section):
     source: Literal["digits", "idx", "folder", "npz", "csv"]
     path: Annotated[Path | None, Optional_] = None
     """Folder or file of the images; relative to the working directory. Not for `digits`."""
+    class_names: Annotated[tuple[str, ...], BeforeValidator(_tuple)] = ()
+    """Of `digits`, `idx` and `npz`, whose labels are numbers: the classes' names, in that order."""
     image_size: Annotated[ImageSize | None, Optional_] = None
     """Height and width of the model's input in pixels; default: the images' own size, 224 for files."""
     channels: Annotated[Literal[1, 3] | None, BeforeValidator(lambda v: int(v) if v in ("1", "3") else none(v))] = None
@@ -132,6 +134,10 @@ class Data(Section):
         if (self.path is None) != (self.source == "digits"):
             wants = "takes no data.path" if self.source == "digits" else "needs data.path"
             raise ValueError(f"source '{self.source}' {wants}")
+        if self.class_names and self.source not in ("digits", "idx", "npz"):
+            raise ValueError(f"class_names goes with digits, idx and npz; source '{self.source}' has names of its own")
+        if len(set(self.class_names)) < len(self.class_names):
+            raise ValueError("class_names holds a name twice")
         if self.validation_split + self.test_split >= 1:
             raise ValueError("validation_split and test_split together leave nothing to train on")
         return self

@@ -4,7 +4,7 @@ Imports no TensorFlow.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -85,7 +85,13 @@ _SOURCES: dict[str, Callable[[Path], Examples]] = {
 
 def read(data: Data) -> Examples:
     """Return all examples of a source with the splits that it gives them; see `load`."""
-    return digits() if data.source == "digits" else _SOURCES[data.source](_existing(data.path))
+    examples = digits() if data.source == "digits" else _SOURCES[data.source](_existing(data.path))
+    if not data.class_names:
+        return examples
+    given, there = len(data.class_names), len(examples.class_names)
+    if given != there:
+        raise UserError(f"data.class_names names {given} classes; {data.path or data.source} has {there}")
+    return replace(examples, class_names=data.class_names)
 
 
 def load(data: Data, *, seed: int) -> Dataset:

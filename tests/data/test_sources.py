@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from kerasnets import config as configs
 from kerasnets.config import Data
 from kerasnets.data import sources
 from kerasnets.data.sources import Dataset, Split
@@ -304,3 +305,34 @@ class TestCsv:
         assert message("csv", path) == f"{path}: {tmp_path / 'gone.png'} does not exist and 1 more"
         path = self.write(tmp_path, "path,label\npictures/a.png,x\npictures/a.png,y\n")
         assert message("csv", path) == f"{tmp_path}: pictures/a.png is listed more than once"
+
+
+def test_numbered_classes_can_be_named() -> None:
+    names = tuple(f"digit {k}" for k in range(10))
+    named, numbered = load("digits", class_names=names), load("digits")
+    assert named.class_names == names
+    assert np.array_equal(named.train.labels, numbered.train.labels)
+    assert named.train.ids == numbered.train.ids
+
+
+def test_class_names_of_another_number_are_refused() -> None:
+    assert message("digits", None, class_names=("a", "b")) == "data.class_names names 2 classes; digits has 10"
+
+
+@pytest.mark.parametrize(
+    ("source", "names", "expected"),
+    [
+        ("folder", ("a", "b"), "class_names goes with digits, idx and npz; source 'folder' has names of its own"),
+        ("idx", ("a", "a"), "class_names holds a name twice"),
+    ],
+)
+def test_class_names_that_cannot_be(source: str, names: tuple[str, ...], expected: str) -> None:
+    with pytest.raises(ValueError, match=expected):
+        Data(source=source, path=Path("x"), class_names=names)  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(not FASHION.is_dir(), reason="needs Debian's dataset-fashion-mnist")
+def test_fashions_shipped_config_names_its_classes() -> None:
+    dataset = sources.load(configs.load("fashion-resnet20").data, seed=0)
+    assert dataset.class_names[0] == "T-shirt"
+    assert dataset.class_names[9] == "ankle boot"
