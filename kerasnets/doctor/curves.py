@@ -58,9 +58,10 @@ def _not_decreasing(evidence: Evidence, at: Thresholds) -> Finding | None:
 def _too_high(evidence: Evidence, at: Thresholds) -> Finding | None:
     steps, level = _steps(evidence), _level(evidence)
     finite = steps.loss[np.isfinite(steps.loss)]
-    if len(steps.loss) < at["steps"] or not len(finite):
+    if len(steps.loss) < at["steps"] or not np.isfinite(steps.loss[0]):
         return None
-    start = max(float(np.median(finite[:2])), level)
+    first = float(steps.loss[0])  # before any update
+    start = max(first, level)
     found = curve(steps.step, steps.loss, steps.learning_rate, bins=200)
     fallen = np.minimum.accumulate(found.values) < at["fallen"] * level
     before = found.values if not fallen.any() else found.values[: int(fallen.argmax()) + 1]
@@ -74,15 +75,19 @@ def _too_high(evidence: Evidence, at: Thresholds) -> Finding | None:
     thrown = ratio >= at["ratio"] and end >= at["unlearnt"] * level and start <= at["born"] * level
     if not (high or thrown):
         return None
+    said = f"the training loss stays at chance ({level:.3g}) and ends at {end:.3g}"
+    if high:
+        said = (
+            f"the training loss climbs from {first:.3g} to {max(raw, peak):.3g} "
+            f"before it ever falls below {at['fallen']:.0%} of chance ({level:.3g}), and ends at {end:.3g}"
+        )
     worst = int(np.nanargmax(np.where(np.isfinite(steps.loss), steps.loss, -np.inf)[: max(10, len(finite))]))
     return Finding(
         "learning_rate_too_high",
-        f"the training loss climbs from {float(np.median(finite[:2])):.3g} to {max(raw, peak):.3g} "
-        f"before it ever falls below {at['fallen']:.0%} of chance ({level:.3g}), and ends at {end:.3g}"
-        + (f"; an update changes a kernel by {ratio:.1e} of its size" if np.isfinite(ratio) else ""),
+        said + (f"; an update changes a kernel by {ratio:.1e} of its size" if np.isfinite(ratio) else ""),
         "Steps of this size jump over the valley that the gradient points into and land higher on the other side. The "
         "weights that come of it are larger and the next gradients too, until something saturates, dies or overflows.",
-        {"start": float(np.median(finite[:2])), "peak": max(raw, peak), "end": end, "chance": level, "ratio": ratio},
+        {"start": first, "peak": max(raw, peak), "end": end, "chance": level, "ratio": ratio},
         valid(
             evidence.config,
             rate(evidence.config, 0.1 if peak < 100 * start else 0.01),
@@ -252,7 +257,7 @@ PLATEAU = Rule(
         **{"leaves": 0.93, "flat": 1.1, "fallen": 0.7, "share_of_effort": 0.12, "steps": 50},
         **{"sudden": 1.0, "bins": 20},
     },
-    "Healthy runs leave chance within 5 % of their steps, warm-up not counted.",
+    "Healthy runs leave chance within a tenth of their steps, warm-up not counted.",
     ("steps", "counts"),
     _plateau,
     plots.over_steps(),

@@ -177,7 +177,7 @@ def _unchanged(evidence: Evidence, at: Thresholds) -> Finding | None:
     ratio = series["ratio"][int(at["first_samples"]) :]
     if len(ratio) < at["samples"]:
         return None
-    sick = (np.nan_to_num(ratio) < at["ratio"]).all(axis=0)
+    sick = (ratio < at["ratio"]).all(axis=0)
     if not sick.any():
         return None
     names = tuple(np.array(series.names)[sick].tolist())
@@ -187,7 +187,7 @@ def _unchanged(evidence: Evidence, at: Thresholds) -> Finding | None:
         f"weights in all of {len(ratio)} samples: {', '.join(names[:6])}",
         "The gradient that reaches these kernels is zero or next to it, or the learning rate is. Whatever they were "
         "initialised to is what they will be.",
-        {"kernels": len(names), "of": len(series.names), "largest_ratio": float(np.nan_to_num(ratio)[:, sick].max())},
+        {"kernels": len(names), "of": len(series.names), "largest_ratio": float(ratio[:, sick].max())},
         valid(evidence.config, rate(evidence.config, 10), "model.normalization=batch"),
         "warning",
         names,
