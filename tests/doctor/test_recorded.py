@@ -1,5 +1,6 @@
 """The doctor on numbers of runs that were really trained: recorded ones, and among the slow tests fresh ones."""
 
+import contextlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from small_runs import SMALL
 
 import kerasnets
 from kerasnets.doctor.live import Watch
+from kerasnets.errors import CheckFailed
 from kerasnets.run import Run
 
 RECORDED = sorted((Path(__file__).parent / "recorded").glob("*/*"))
@@ -55,5 +57,6 @@ def test_nothing_is_said_of_healthy_ones_while_they_train(path: Path, tmp_path: 
 def test_runs_trained_now(
     tmp_path: Path, train_small: Callable[[Path, list[str]], Run], words: list[str], rules: list[str]
 ) -> None:
-    run = train_small(tmp_path / "run", [*SMALL, "telemetry.images=false", "telemetry.graph=false", *words])
-    assert [finding.rule for finding in kerasnets.diagnose(run)][:1] == rules
+    with contextlib.suppress(CheckFailed):  # the last one stops at NaN
+        train_small(tmp_path / "run", [*SMALL, "telemetry.images=false", "telemetry.graph=false", *words])
+    assert [finding.rule for finding in kerasnets.diagnose(tmp_path / "run")][:1] == rules
