@@ -219,7 +219,17 @@ CHEAP = ["telemetry.images=false", "telemetry.graph=false", "telemetry.embedding
 @pytest.mark.slow
 def test_stop_through_the_command_line(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    command = [sys.executable, "-m", "kerasnets", "train", "digits-resnet20", *EXPLODING, "--out", str(out)]
+    command = [
+        sys.executable,
+        "-m",
+        "kerasnets",
+        "train",
+        "digits-resnet20",
+        *EXPLODING,
+        "training.learning_rate=1e6",
+        "--out",
+        str(out),
+    ]
     environment = os.environ | {"COLUMNS": "500"}
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=tmp_path, env=environment)
     assert done.returncode == 3, done.stderr[-2000:]
@@ -239,7 +249,9 @@ def test_stop_through_the_command_line(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "words", [[], ["training.optimizer=adam", "training.precision=float16"]], ids=["sgd", "float16"]
+    "words",
+    [[], ["training.optimizer=adam", "training.nesterov=false", "training.precision=float16"]],
+    ids=["sgd", "float16"],
 )
 def test_a_run_with_a_far_too_high_rate_goes_back_and_ends_well(
     words: list[str], tmp_path: Path, train_small: Train, capsys: pytest.CaptureFixture[str]
