@@ -4,7 +4,7 @@ Every run is trained in a process of its own below build/doctor-proof and kept t
 it was stopped. Fails unless each sick run's own rule comes first or second, and nothing is said of a healthy run, at
 its end or while it trains.
 
-    python tests/proofs/doctor.py [--suite first|second] [--only TEXT]
+    python tests/proofs/doctor.py [--suite first|second|third] [--only TEXT]
 """
 
 import argparse
@@ -214,7 +214,7 @@ def run_suite(suite: str, seed: int, only: str) -> list[Result]:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--suite", choices=SUITES, action="append", help="default: both")
+    parser.add_argument("--suite", choices=SUITES, action="append", help="default: all")
     parser.add_argument("--only", default="", help="cases whose name has this in it; docs/doctor.md stays as it is")
     wanted = parser.parse_args()
     seeds = {suite: seed for seed, suite in enumerate(SUITES, start=1)}

@@ -1,4 +1,4 @@
-"""The two suites of `make proof-doctor`: thresholds were set on the first and frozen; the second tries them.
+"""The suites of `make proof-doctor`: thresholds were set on the first and frozen; the others try them.
 
 Whatever fails in the second shows a fault: the rule is mended, the case moves to the first suite, and a new one takes
 its place. "kernels of std 0.3" and "SGD climbs too high" came to the first suite in that way. A case that turned out
@@ -183,7 +183,8 @@ HEALTHY_2 = (
     ),
     Case("rare classes, weighted", "digits-rare", "resnet8", ("training.class_weights=balanced",)),
 )
-SUITES = {"first": SICK_1 + HEALTHY_1, "second": SICK_2 + HEALTHY_2}
+SUITES = {"first": SICK_1 + HEALTHY_1, "second": SICK_2 + HEALTHY_2, "third": SICK_2 + HEALTHY_2}
+"""The third has the second's cases on another seed: what was mended after the second is tried once more."""
 
 RECORDED = ("bias -2", "rate x 1000, no BN", "rate / 1000", "deep sigmoid", "plain8, no BN", "lenet5 as published")
 """Of the first suite: what is kept in tests/doctor/recorded for the fast tests."""
