@@ -118,7 +118,8 @@ class GradientNorm(Observer):
         self._mean = keras.metrics.Mean(name="gradient_norm")
 
     def gradients(self, raw: Sequence[tf.Tensor | None], norm: tf.Tensor) -> None:
-        self._mean.update_state(norm)
+        fine = tf.math.is_finite(norm)  # float16's scaled gradients overflow now and then, and the step is skipped
+        self._mean.update_state(tf.where(fine, norm, 0.0), sample_weight=tf.cast(fine, tf.float32))
 
     def metrics(self) -> Sequence[keras.metrics.Metric]:
         return (self._mean,)

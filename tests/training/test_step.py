@@ -149,6 +149,18 @@ def test_logs_hold_the_global_norm() -> None:
     assert logs["gradient_norm"] == pytest.approx(norm, rel=1e-5)
 
 
+def test_steps_that_loss_scaling_skips_are_not_in_the_mean_norm() -> None:
+    optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(1e-9), initial_scale=2.0**127)
+    heavy = Objective(class_weights=(1e3,) * 7)
+    trainer = Trainer(network(ONE), ONE, 7, heavy, observers=[GradientNorm()])
+    trainer.compile(optimizer=optimizer, jit_compile=False)
+    norms = [trainer.train_on_batch(*batch(), return_dict=True)["gradient_norm"] for _ in range(20)]
+    assert optimizer.dynamic_scale < 2.0**127
+    assert norms[0] == 0 and np.isfinite(norms).all()
+    _, logs = trained(objective=heavy, rate=1e-9, observers=[GradientNorm()])
+    assert norms[-1] == pytest.approx(logs["gradient_norm"], rel=1e-2)
+
+
 def test_kernels_are_told_from_the_rest() -> None:
     kernels = [v.path for v in network(ONE).variables if is_kernel(v)]
     assert kernels == ["conv/kernel", "softmax/kernel"]
