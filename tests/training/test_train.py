@@ -217,7 +217,7 @@ def test_weights_are_bit_identical_with_telemetry_and_without(
 ) -> None:
     words = [*SMALL, f"training.precision={precision}"]
     quiet = quiet_run if precision == "float32" else train_small(tmp_path / "quiet", [*words, *QUIET])
-    full = train_small(tmp_path / "full", [*words, "telemetry.every=1", "telemetry.heads_every=1"])
+    full = train_small(tmp_path / "full", [*words, "telemetry.every=1", "telemetry.passes_every=1"])
     for name in ("model.keras", "last.keras"):
         with_all, without = weights(full.path / name), weights(quiet.path / name)
         assert with_all.keys() == without.keys()
@@ -337,8 +337,7 @@ def test_interrupt_saves_the_last_weights(number: int, code: int, tmp_path: Path
         assert (out / "telemetry" / name).read_bytes().endswith(b"\n")
     record = Record.open(out / "telemetry")
     assert record is not None and record.steps.step.tolist() == list(range(1, len(record.steps.step) + 1))
-    for part in ("train", "validation"):
-        assert "scalars" in tags(out / "tensorboard" / part)
+    assert {"step/loss", "weight_norm/conv1_conv/kernel"} <= tags(out / "tensorboard" / "train")["scalars"]
     ended = EventAccumulator(str(out / "tensorboard" / "hparams")).Reload()
     content = ended.SummaryMetadata("_hparams_/session_end_info").plugin_data.content
     assert HParamsPluginData.FromString(content).session_end_info.status == api_pb2.STATUS_FAILURE
