@@ -290,6 +290,7 @@ def test_moving_average_is_what_is_validated_and_saved(tmp_path: Path, train_sma
     assert not np.array_equal(averaged["conv1_conv/kernel"], weights(plain.path / "model.keras")["conv1_conv/kernel"])
 
 
+@pytest.mark.slow
 def test_early_stopping(tmp_path: Path, train_small: Train) -> None:
     words = [
         *SMALL,
