@@ -37,12 +37,11 @@ def telemetry(config: str, overrides: tuple[str, ...], rounds: int, steps: int, 
         emit_json({"schema": 1, "telemetry": asdict(found)})
         return
     out.print(f"{'without':<18} {found.without * 1000:.1f} ms a step")
-    kinds = {"with, not sampled": found.ordinary, "sampled": found.sampled, "each head's too": found.heads}
+    kinds = {"with, not sampled": found.ordinary, "sampled": found.sampled, "with passes": found.passes}
     for name, ratio in kinds.items():
-        if ratio is not None:
-            out.print(f"{name:<18} {ratio - 1:+.1%}")
-    every = loaded.telemetry.every
-    out.print(f"{'share':<18} {found.share:.2%} of the time at one sample in {every} steps")
+        out.print(f"{name:<18} {ratio - 1:+.1%}")
+    every, passes = loaded.telemetry.every, loaded.telemetry.passes_every
+    out.print(f"{'share':<18} {found.share:.2%} of the time at one sample in {every} steps, with passes in {passes}")
     out.print(f"{'setup':<18} {found.setup:.1f} s more, once")
     samples = f"{found.samples} samples of {found.sample_bytes / 1e3:.0f} kB"
     most = f"at most {loaded.telemetry.max_megabytes:g} MB"

@@ -37,7 +37,7 @@ class Cost:
         without: seconds of a step without any telemetry.
         ordinary: a step with it that is not sampled, as a multiple of the one without beside it.
         sampled: one that is, with the writing of the sample; likewise.
-        heads: one that also takes each head's own gradients; None with one head.
+        passes: one with what takes passes of its own: each head's gradients, the loss in inference mode; likewise.
         share: of the training time, with the config's intervals.
         setup: seconds more until the first steps are done, once a run.
         sample_bytes: what a sample adds to the event files.
@@ -49,7 +49,7 @@ class Cost:
     without: float
     ordinary: float
     sampled: float
-    heads: float | None
+    passes: float
     share: float
     setup: float
     sample_bytes: int
@@ -105,8 +105,7 @@ class _Bench:
     """Both arms on one batch, and the writer that `train` has."""
 
     def __init__(self, config: Config, folder: Path) -> None:
-        often = {"every": 2, "passes_every": 7, "max_megabytes": 1000}
-        probe = probe_of(configs.update(config, telemetry=often))
+        probe = probe_of(configs.update(config, telemetry={"every": 2, "passes_every": 6}), often=0)
         if probe is None:
             raise ValueError("telemetry is on")
         self._without = _Arm(config, [])
@@ -121,8 +120,7 @@ class _Bench:
         size = config.training.batch_size
         self._images = tf.constant(rng.normal(size=(size, *self._with.shape)).astype(np.float32))
         self._targets = tf.one_hot(rng.integers(0, self._with.classes, size), self._with.classes)
-        kinds = list(Level) if len(probe.watched.heads) > 1 else [Level.STEP, Level.SAMPLE]
-        self._ratios: dict[str, list[float]] = {level.name: [] for level in kinds}
+        self._ratios: dict[str, list[float]] = {"ordinary": [], "sampled": [], "passes": []}
         self._without_seconds: list[float] = []
         self._first: dict[str, float] = {}
         self._bytes: list[int] = []
@@ -133,25 +131,31 @@ class _Bench:
         with progress("pairs of steps") as advance:
             while any(len(ratios) < rounds for ratios in self._ratios.values()):
                 step += 1
-                level = self._probe.level(range(step, step + 1))
+                kind = self._kind(step)
                 arms: dict[str, Callable[[], float]] = {"without": self._plain_step}
-                arms[level.name] = partial(self._full_step, step, level)
+                arms[kind] = partial(self._full_step, step, kind)
                 order = list(arms) if step % 4 < 2 else list(reversed(arms))
                 self._keep({name: arms[name]() for name in order})
                 advance()
 
+    def _kind(self, step: int) -> str:
+        if not self._probe.due(step):
+            return "ordinary"
+        heads = self._probe.level(range(step, step + 1)) is Level.HEADS
+        return "passes" if heads or self._probe.infers(step) else "sampled"
+
     def _plain_step(self) -> float:
         return self._without.step(self._images, self._targets)
 
-    def _full_step(self, step: int, level: Level) -> float:
-        return self._with.step(self._images, self._targets) + self._write(step, level)
+    def _full_step(self, step: int, kind: str) -> float:
+        return self._with.step(self._images, self._targets) + self._write(step, kind)
 
-    def _write(self, step: int, level: Level) -> float:
+    def _write(self, step: int, kind: str) -> float:
         """Let the writer do what it does after a step; return its seconds."""
         before, began = self._writer.events.bytes, time.perf_counter()
         self._writer.on_train_batch_end(step - 1)
         seconds = time.perf_counter() - began
-        if level is Level.SAMPLE and step > 1:
+        if kind == "sampled" and step > 1:
             self._bytes.append(self._writer.events.bytes - before)
         return seconds
 
@@ -167,17 +171,16 @@ class _Bench:
     def result(self, config: Config, steps: int) -> Cost:
         """Return the medians, and the share and size that the config's intervals give."""
         ratios = {kind: statistics.median(found) for kind, found in self._ratios.items()}
-        ordinary, sampled = ratios[Level.STEP.name], ratios[Level.SAMPLE.name]
-        heads_step = ratios.get(Level.HEADS.name)
+        ordinary, sampled, passes = ratios["ordinary"], ratios["sampled"], ratios["passes"]
+        without = statistics.median(self._without_seconds)
         every = config.telemetry.every
         share = ((ordinary - 1) * (every - 1) + sampled - 1) / every
-        if heads_step is not None:
-            share += (heads_step - sampled) / config.telemetry.passes_every
-        setup = sum(self._first[level] for level in self._ratios) - self._first["without"]
+        share += (passes - sampled) / config.telemetry.passes_every
+        setup = sum(self._first[kind] - ratio * without for kind, ratio in ratios.items())
+        setup -= self._first["without"] - without
         each = round(statistics.median(self._bytes))
         samples, size = run_size(each, steps, every, config.telemetry.max_megabytes * cost.MEGABYTE)
-        without = statistics.median(self._without_seconds)
-        return Cost(without, ordinary, sampled, heads_step, share, setup, each, samples, size / cost.MEGABYTE, steps)
+        return Cost(without, ordinary, sampled, passes, share, setup, each, samples, size / cost.MEGABYTE, steps)
 
 
 def run_size(sample_bytes: int, steps: int, every: int, limit: float) -> tuple[int, int]:

@@ -45,8 +45,8 @@ GAP = Rule(
     "batch_normalization_gap",
     "loss of the same batch and weights in training and in inference mode, in the second half of the run so far",
     {"excess": 0.25, "factor": 2.0, "step": 200},
-    "In healthy runs the two modes differ by 0.01 at most once the moving statistics have settled. Before step 200 they "
-    "may well lag.",
+    "In healthy runs the two modes differ by 0.01 at most once the moving statistics have settled. Before step 200 "
+    "they may well lag.",
     ("inference_loss",),
     _gap,
     plots.over_steps(),

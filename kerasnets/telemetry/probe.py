@@ -37,8 +37,6 @@ FIRST = (1, 2, 5, 10, 20, 50)
 """Steps that are sampled whatever the interval."""
 FIRST_HEADS = (50, 200)
 """The same for each head's own gradients."""
-OFTEN = 1000
-"""Up to this step the loss in inference mode is measured at every sample."""
 RING = 1024
 """Steps whose loss, gradient norm and learning rate the device remembers until the host reads them."""
 _STEP_VALUES = 3
@@ -101,6 +99,7 @@ class Probe(Observer):
         activations: look at activations too.
         histograms: take histograms; `pause_histograms` stops that.
         clipping: gradients are clipped, so what the optimizer gets is looked at as well.
+        often: up to this step the loss in inference mode is measured at every sample.
     """
 
     def __init__(
@@ -111,11 +110,13 @@ class Probe(Observer):
         activations: bool = True,
         histograms: bool = True,
         clipping: bool = False,
+        often: int = 1000,
     ) -> None:
         self._first_every = self._interval = every
         self._passes_every = passes_every
         self._activations = activations
         self._clipping = clipping
+        self._often = often
         self._histograms = histograms
 
     def build(self, watched: Watched) -> None:
@@ -179,7 +180,7 @@ class Probe(Observer):
 
     def _see_forward(self, seen: Forward) -> None:
         self._sampled.assign(self._step)
-        when(self._infers(self._step), lambda: self._infer(seen))
+        when(self.infers(self._step), lambda: self._infer(seen))
         self._stores[INPUT].take([first_images(seen.images)])
         if not self._activations:
             return
@@ -199,9 +200,9 @@ class Probe(Observer):
             self._dead_samples.assign_add(dead)
             self._samples.assign_add(1.0)
 
-    def _infers(self, step: Any) -> Any:
+    def infers(self, step: Any) -> Any:
         """Tell whether the loss in inference mode is measured at a sampled step: an int, or a tensor."""
-        return (step <= OFTEN) | (step % self._passes_every == 0)
+        return (step <= self._often) | (step % self._passes_every == 0)
 
     def _infer(self, seen: Forward) -> None:
         self._inference_loss.assign(tf.cast(seen.inference_loss(), tf.float32))
@@ -267,7 +268,7 @@ class Probe(Observer):
             dead = self._add_activations(kinds[ACTIVATION])
         if passes:
             kinds |= {HEAD + head: _reached(store.kind(False)) for head, store in self._heads.items()}
-        return Sample(step, kinds, dead, float(self._inference_loss.numpy()) if self._infers(step) else None)
+        return Sample(step, kinds, dead, float(self._inference_loss.numpy()) if self.infers(step) else None)
 
     def _add_activations(self, kind: Kind) -> dict[str, np.ndarray]:
         functions = list(self.watched.activations.values())

@@ -93,8 +93,8 @@ def class_weights(config: Config, dataset: Dataset) -> tuple[float, ...] | None:
     return tuple(wanted.get(name, 1.0) for name in names)
 
 
-def probe_of(config: Config) -> Probe | None:
-    """Return the probe that the config asks for, or None."""
+def probe_of(config: Config, often: int = 1000) -> Probe | None:
+    """Return the probe that the config asks for, or None; `often` as it is there."""
     telemetry, training = config.telemetry, config.training
     if not telemetry.every:
         return None
@@ -105,6 +105,7 @@ def probe_of(config: Config) -> Probe | None:
         activations=telemetry.activations,
         histograms=telemetry.histograms,
         clipping=any(clip is not None for clip in clips),
+        often=often,
     )
 
 
