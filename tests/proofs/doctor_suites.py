@@ -183,7 +183,12 @@ HEALTHY_2 = (
     ),
     Case("rare classes, weighted", "digits-rare", "resnet8", ("training.class_weights=balanced",)),
 )
-SUITES = {"first": SICK_1 + HEALTHY_1, "second": SICK_2 + HEALTHY_2, "third": SICK_2 + HEALTHY_2}
+_NEVER_LEARNS = "LeNet, rate climbs too high"  # on the third's seed, so that it has nothing to diverge from
+SUITES = {
+    "first": SICK_1 + HEALTHY_1,
+    "second": SICK_2 + HEALTHY_2,
+    "third": tuple(case for case in SICK_2 + HEALTHY_2 if case.name != _NEVER_LEARNS),
+}
 """The third has the second's cases on another seed: what was mended after the second is tried once more."""
 
 RECORDED = ("bias -2", "rate x 1000, no BN", "rate / 1000", "deep sigmoid", "plain8, no BN", "lenet5 as published")
