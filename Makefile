@@ -59,7 +59,7 @@ format: setup  ## let ruff mend and format the code
 proof-digits: setup  ## five seeds of configs/digits-resnet20.yaml: accuracy and time
 	$(BIN)/python tests/proofs/digits.py
 
-proof-doctor: setup  ## sick and healthy runs: thresholds set on one suite, tried on a second
+proof-doctor: setup  ## sick and healthy runs: thresholds set on one suite, tried on two others
 	$(BIN)/python tests/proofs/doctor.py
 
 clean:  ## remove what was built, not runs or exported models

@@ -131,42 +131,42 @@ class _Bench:
         with progress("pairs of steps") as advance:
             while any(len(ratios) < rounds for ratios in self._ratios.values()):
                 step += 1
-                kind = self._kind(step)
                 arms: dict[str, Callable[[], float]] = {"without": self._plain_step}
-                arms[kind] = partial(self._full_step, step, kind)
+                arms["with"] = partial(self._full_step, step)
                 order = list(arms) if step % 4 < 2 else list(reversed(arms))
-                self._keep({name: arms[name]() for name in order})
+                seconds = {name: arms[name]() for name in order}
+                self._keep(self._kind(step), seconds["with"], seconds["without"])
                 advance()
 
     def _kind(self, step: int) -> str:
-        if not self._probe.due(step):
+        sample = self._writer.last
+        if sample is None or sample.step != step:
             return "ordinary"
         heads = self._probe.level(range(step, step + 1)) is Level.HEADS
-        return "passes" if heads or self._probe.infers(step) else "sampled"
+        return "passes" if heads or sample.inference_loss is not None else "sampled"
 
     def _plain_step(self) -> float:
         return self._without.step(self._images, self._targets)
 
-    def _full_step(self, step: int, kind: str) -> float:
-        return self._with.step(self._images, self._targets) + self._write(step, kind)
+    def _full_step(self, step: int) -> float:
+        return self._with.step(self._images, self._targets) + self._write(step)
 
-    def _write(self, step: int, kind: str) -> float:
+    def _write(self, step: int) -> float:
         """Let the writer do what it does after a step; return its seconds."""
         before, began = self._writer.events.bytes, time.perf_counter()
         self._writer.on_train_batch_end(step - 1)
         seconds = time.perf_counter() - began
-        if kind == "sampled" and step > 1:
+        if step > 1 and self._kind(step) == "sampled":
             self._bytes.append(self._writer.events.bytes - before)
         return seconds
 
-    def _keep(self, pair: dict[str, float]) -> None:
+    def _keep(self, kind: str, seconds: float, without: float) -> None:
         """Keep the times of a pair; the first of a kind makes its graph and is kept apart."""
-        new = {kind: seconds for kind, seconds in pair.items() if kind not in self._first}
-        self._first |= new
-        if not new:
-            without, (kind, seconds) = pair.pop("without"), *pair.items()
+        if kind in self._first:
             self._without_seconds.append(without)
             self._ratios[kind].append(seconds / without)
+        self._first.setdefault("without", without)
+        self._first.setdefault(kind, seconds)
 
     def result(self, config: Config, steps: int) -> Cost:
         """Return the medians, and the share and size that the config's intervals give."""

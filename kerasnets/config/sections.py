@@ -222,8 +222,18 @@ class Training(Section):
         return self
 
 
+def _in_order(steps: tuple[int, int]) -> tuple[int, int]:
+    if steps[0] > steps[1]:
+        raise ValueError(f"first step {steps[0]} is after the last, {steps[1]}")
+    return steps
+
+
+_Step = Annotated[int, Field(ge=1)]
+_Steps = Annotated[tuple[_Step, _Step], AfterValidator(_in_order)]
+
+
 class Telemetry(Section):
-    """What TensorBoard is given."""
+    """What is seen of training: in TensorBoard, in the run's tables, by the doctor."""
 
     every: Count = 100
     """Optimizer steps between two samples of weights, gradients, updates and activations; the first too. 0: none."""
@@ -234,17 +244,17 @@ class Telemetry(Section):
     histograms: bool = True
     """Histograms of what is sampled."""
     images: bool = True
-    """Pictures each epoch: gradients over depth, dead units, confusion matrix, misclassified images."""
+    """Pictures of the first, the last and up to 20 epochs between: gradients, dead units, confusion, mistakes."""
     pr_curves: bool = True
-    """Precision-recall curves of each class, each epoch."""
+    """Precision-recall curves, in the same epochs; of many classes, of the 25 hardest."""
     embeddings: Count = 1000
     """Validation images whose penultimate activations go to the projector when training ends; 0: none."""
     graph: bool = True
     """The graph of the model."""
-    profile: Annotated[tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None, Optional_] = None
+    profile: Annotated[_Steps | None, Optional_] = None
     """First and last optimizer step of a profiler trace, such as [20, 25]."""
     max_megabytes: Positive = 50.0
-    """Size of a run's event files that is not exceeded: the interval of samples doubles as it nears."""
+    """Limit of a run's event files: the interval of samples doubles as it nears, and what would not fit is left out."""
     doctor: bool = True
     """Warn of findings while training."""
     report: bool = True

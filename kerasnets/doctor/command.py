@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import click
 
-from kerasnets.console import emit_json, out
+from kerasnets.console import emit_json, err, out
 from kerasnets.doctor.diagnose import Diagnosis, compare, examine
 from kerasnets.doctor.evidence import Evidence
 from kerasnets.doctor.finding import Finding
@@ -32,7 +33,7 @@ def doctor(run: Path, other: Path | None, as_json: bool, strict: bool) -> None:
     diagnosis = examine(evidence)
     paired = compare(evidence, second) if second else ()
     findings = [*paired, *diagnosis.findings]
-    document = write(opened, evidence, findings, second)
+    document = _kept(opened, evidence, findings, second)
     if as_json:
         emit_json({"schema": 1, **document})
     else:
@@ -40,6 +41,15 @@ def doctor(run: Path, other: Path | None, as_json: bool, strict: bool) -> None:
     if strict and findings:
         count = "1 finding" if len(findings) == 1 else f"{len(findings)} findings"
         raise CheckFailed(f"{count} in {opened.path}: {', '.join(finding.rule for finding in findings)}")
+
+
+def _kept(run: Run, evidence: Evidence, findings: list[Finding], second: Evidence | None) -> dict[str, Any]:
+    """Write the findings into the run, and return them as a document."""
+    try:
+        return write(run, evidence, findings, second)
+    except OSError as error:
+        err.print(f"not kept: {error}", markup=False)
+        return {"findings": [finding.document() for finding in findings]}
 
 
 def _second(run: Path, other: Path | None) -> Evidence | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from kerasnets.doctor.rule import Thresholds
 
 @dataclass(frozen=True)
 class PairRule:
-    """As `Rule`, for two runs; the finding's remedy is for the second argument of `check`."""
+    """As `Rule`, for two runs."""
 
     name: str
     looks_at: str
@@ -23,6 +24,13 @@ class PairRule:
     why: str
     check: Callable[[Evidence, Evidence, Thresholds], Finding | None]
     draw: Callable[[Evidence], Draw]
+
+
+_BESIDE: Any = {
+    **{"name": True, "seed": True, "telemetry": True, "export": True},
+    **{"data": {"workers", "cache"}, "training": {"threads"}},
+}
+"""Keys in which two runs may differ and still be compared."""
 
 
 def depth(config: Config) -> int | None:
@@ -35,15 +43,17 @@ def depth(config: Config) -> int | None:
 
 def siblings(first: Config, second: Config) -> bool:
     """Tell whether two runs differ in depth, and in nothing that decides what can be learnt."""
-    one, two = first.model.options, second.model.options
-    same = all(one.get(key) == two.get(key) for key in ("block", "widths", "residual", "pre_activation"))
-    return same and first.data == second.data and depth(first) not in (None, depth(second))
+    one, two = (config.model_dump(exclude=_BESIDE) for config in (first, second))
+    for config in (one, two):
+        config["model"] = {key: value for key, value in config["model"].items() if key not in ("name", "blocks")}
+    return one == two and depth(first) not in (None, depth(second))
 
 
 def _degradation(shallow: Evidence, deep: Evidence, at: Thresholds) -> Finding | None:
     if not siblings(shallow.config, deep.config) or not (shallow.epochs and deep.epochs):
         return None
-    if (depth(shallow.config) or 0) > (depth(deep.config) or 0):
+    swapped = (depth(shallow.config) or 0) > (depth(deep.config) or 0)
+    if swapped:
         shallow, deep = deep, shallow
     epochs = min(shallow.epochs, deep.epochs)
     last = slice(max(0, epochs - int(at["last"])), epochs)
@@ -54,7 +64,8 @@ def _degradation(shallow: Evidence, deep: Evidence, at: Thresholds) -> Finding |
     depths = [depth(run.config) or 0 for run in (shallow, deep)]
     return Finding(
         "degradation",
-        f"after {epochs} epochs the training error is {errors[1]:.1%} with {depths[1]} layers and {errors[0]:.1%} with "
+        f"of the {'first' if swapped else 'second'} run, the deeper one: after {epochs} epochs the training error is "
+        f"{errors[1]:.1%} with {depths[1]} layers and {errors[0]:.1%} with "
         f"{depths[0]}; the training loss {losses[1]:.3f} and {losses[0]:.3f}",
         "The deeper network could copy the shallower one and leave its other layers at the identity, but training does "
         "not find that. It is no overfitting, since the training error itself is higher; shortcuts are the cure (He et "

@@ -1,5 +1,6 @@
 """Plots of findings. Matplotlib is imported when one is written, and by nothing else here."""
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,8 +49,9 @@ def over_steps(value: str = "loss", log: bool = False) -> Draw:
 
     def draw(axes: "Axes", evidence: Evidence, finding: Finding) -> None:
         steps = evidence.steps
-        if steps is None:
-            raise ValueError("a curve over steps needs steps")
+        if steps is None or not len(steps.step):
+            axes.text(0.5, 0.5, "no steps were recorded", ha="center", transform=axes.transAxes)
+            return
         values = getattr(steps, value)
         axes.plot(steps.step, values, color=_CALM, alpha=0.3, linewidth=0.8)
         found = curve(steps.step, values, steps.learning_rate)
@@ -96,12 +98,19 @@ def ratios(axes: "Axes", evidence: Evidence, finding: Finding) -> None:
 
 
 def bars(axes: "Axes", values: dict[str, float], marked: tuple[str, ...], label: str) -> None:
-    """Draw a bar for each of at most 40 names, the concerned ones in red."""
-    names = list(values)[:40]
-    axes.barh(names, [values[name] for name in names], color=[_SICK if n in marked else _CALM for n in names])
+    """Draw a bar for each of at most 40 names, the concerned ones in red and before all others."""
+    names = sorted(values, key=lambda name: name not in marked)[:40]
+    places = range(len(names))
+    axes.barh(places, [values[name] for name in names], color=[_SICK if n in marked else _CALM for n in names])
+    axes.set_yticks(places, [_plain(name) for name in names])
     axes.invert_yaxis()
     axes.tick_params(axis="y", labelsize="small" if len(names) <= 20 else "xx-small")
     axes.set(xlabel=label)
+
+
+def _plain(name: str) -> str:
+    """Return a name without what an SVG file may not hold."""
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in name)
 
 
 def class_counts(axes: "Axes", evidence: Evidence, finding: Finding) -> None:
@@ -114,7 +123,9 @@ def write(draw: Draw, evidence: Evidence, finding: Finding, path: Path) -> None:
     import matplotlib
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context({"svg.hashsalt": finding.rule, "svg.fonttype": "none", "font.size": 9}):
+    style: Any = {"svg.hashsalt": finding.rule, "svg.fonttype": "none", "font.size": 9, "text.parse_math": False}
+    with matplotlib.rc_context(style), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # the viewer's fonts count, not the ones here
         figure = Figure(figsize=(7, 3.6), layout="constrained")
         axes = figure.add_subplot()
         draw(axes, evidence, finding)

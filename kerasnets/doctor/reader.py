@@ -14,6 +14,7 @@ import numpy as np
 from kerasnets.config import Config
 from kerasnets.doctor.evidence import Evidence, Trouble
 from kerasnets.errors import UserError
+from kerasnets.run import Run
 from kerasnets.telemetry.record import EXTRAS, HEAD, STATISTICS, Layers, Series, Steps
 
 KEPT = 160
@@ -140,7 +141,9 @@ class Reader:
         labels = self._path / "labels.txt"
         names = labels.read_text(encoding="utf-8").splitlines() if labels.is_file() else []
         with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-            found = Counter(row["label"] for row in csv.DictReader(file) if row["split"] == "train")
+            train = [row["label"] for row in csv.DictReader(file) if row["split"] == "train"]
+        skipped = Run(self._path, self._config).skipped("train")
+        found = Counter(label for index, label in enumerate(train) if index not in skipped)
         return {name: 0 for name in names} | dict(found)
 
     def _idle(self) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 from kerasnets.report import scales
 from kerasnets.report.headline import share
 from kerasnets.report.material import Material
-from kerasnets.report.picture import LEGEND, MUTED, SERIES, TRAINING, VALIDATION, Picture, picture, plain, shortened
+from kerasnets.report.picture import LEGEND, MUTED, SERIES, TRAINING, VALIDATION, Picture, legend, picture, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -234,9 +234,10 @@ def compared(materials: Mapping[str, Material]) -> list[Picture]:
     )
     found = []
     for key, title, options in rows:
+        labels = legend(list(materials), _LONGEST_NAME)
         lines = {
-            shortened(name, _LONGEST_NAME): (material.history["epoch"], _main(material, key), SERIES[n % len(SERIES)])
-            for n, (name, material) in enumerate(materials.items())
+            labels[n]: (material.history["epoch"], _main(material, key), SERIES[n % len(SERIES)])
+            for n, material in enumerate(materials.values())
             if key in material.history
         }
         if lines:

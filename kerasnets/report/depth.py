@@ -9,7 +9,7 @@ from kerasnets.report import scales
 from kerasnets.report.headline import share
 from kerasnets.report.heatmap import heatmap
 from kerasnets.report.material import Material
-from kerasnets.report.picture import LEGEND, SERIES, TRAINING, Picture, picture, plain, shortened
+from kerasnets.report.picture import LEGEND, SERIES, TRAINING, Picture, legend, picture, plain
 from kerasnets.telemetry.record import ACTIVATION, GRADIENT, HEAD, UPDATE, Record, Series
 
 if TYPE_CHECKING:
@@ -182,13 +182,14 @@ def compared(materials: Mapping[str, Material]) -> list[Picture]:
     if not found:
         return []
     most = max(len(series.names) for _, series in found.values())
+    labels = dict(zip(found, legend(list(found), _LONGEST_RUN), strict=True))
 
     def draw(axes: "Axes") -> None:
         for name, (order, series) in found.items():
             depth = np.arange(1, len(series.names) + 1)
             values = np.where(series["std"][-1] > 0, series["std"][-1], np.nan)
             colour = SERIES[order % len(SERIES)]
-            axes.plot(depth, values, color=colour, label=shortened(name, _LONGEST_RUN), **_marks(depth))
+            axes.plot(depth, values, color=colour, label=labels[name], **_marks(depth))
         scales.logarithmic(axes)
         axes.set(xlim=(0.5, most + 0.5), xlabel="kernel, first to last")
         axes.legend(ncols=2, **LEGEND)

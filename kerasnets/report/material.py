@@ -95,8 +95,9 @@ class Material:
 
     @cached_property
     def examples(self) -> dict[str, int]:
-        """Split -> number of its examples."""
-        return dict(Counter(row["split"] for row in self.run.read_rows("splits.csv")))
+        """Split -> number of its examples that could be read."""
+        found = Counter(row["split"] for row in self.run.read_rows("splits.csv"))
+        return {split: count - len(self.run.skipped(split)) for split, count in found.items()}
 
     @cached_property
     def predictions(self) -> Predictions | None:

@@ -7,7 +7,7 @@ import io
 import re
 import unicodedata
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
@@ -170,3 +170,9 @@ def shortened(text: str, most: int) -> str:
         return plain(text)
     end = (most - 1) // 2
     return plain(f"{text[: most - 1 - end]}…{text[-end:]}")
+
+
+def legend(names: Sequence[str], most: int) -> list[str]:
+    """Return short names; those that are the same when shortened are numbered."""
+    short = [shortened(name, most) for name in names]
+    return [f"{name} ({n})" if short.count(name) > 1 else name for n, name in enumerate(short, start=1)]

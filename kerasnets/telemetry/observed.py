@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kerasnets.telemetry.observers import Forward, Level, Observer
+from kerasnets.telemetry.observers import Forward, Level, Observer, state
 from kerasnets.telemetry.taps import named_outputs, tap
 
 Gradients = Sequence[tf.Tensor | None]
@@ -35,6 +35,7 @@ class ObservedModel(keras.Model):
         self._forward: Callable[..., Any] = net
         self._level = Level.STEP
         self._done = 0
+        self._counted = state(0, tf.int64, "steps_done")
         if self.observers:
             # A bound method, since Keras would track the model itself: its layers are those of `net`.
             tapped, watched = tap(net)
@@ -51,6 +52,11 @@ class ObservedModel(keras.Model):
         """Return the network's, by which `compile` and `fit` know losses, metrics and targets."""
         return list(self.net.output_names)
 
+    @property
+    def steps_done(self) -> int:
+        """Steps trained so far; with several an execution, as the device counted them."""
+        return int(self._counted.numpy()) if self.steps_per_execution > 1 else self._done
+
     def call(self, images: tf.Tensor, training: bool | None = None) -> Any:
         return self.net(images, training=training)
 
@@ -64,10 +70,8 @@ class ObservedModel(keras.Model):
             graphs[level] = self.train_function
 
         def function(iterator: Any) -> Any:
-            steps = self.steps_per_execution
-            if steps > 1:  # the last execution of an epoch may have been shorter
-                self._done = int(self.optimizer.iterations)
-            coming = range(self._done + 1, self._done + 1 + steps)
+            steps, done = self.steps_per_execution, self.steps_done
+            coming = range(done + 1, done + 1 + steps)
             self._level = max((observer.level(coming) for observer in self.observers), default=Level.STEP)
             try:
                 logs = graphs[self._level](iterator)  # traced at its first call, for the level that is set
@@ -94,6 +98,7 @@ class ObservedModel(keras.Model):
 
     def train_step(self, data: Any) -> dict[str, Any]:
         images, targets, weights = keras.utils.unpack_x_y_sample_weight(data)
+        self._counted.assign_add(1)
         variables = self.net.trainable_variables
         with tf.GradientTape(persistent=self._level >= Level.HEADS) as tape:
             outputs, activations = self._run(images, training=True)

@@ -90,7 +90,10 @@ class ProbePages(Pages):
     def on_steps_end(self, steps: range) -> None:
         sample = self._probe.last
         if sample is not None and sample.step in steps:
-            self._samples.append(replace(sample, kinds={GRADIENT: sample.kinds[GRADIENT]}))
+            gradients = replace(sample.kinds[GRADIENT], counts=None)
+            if self._samples:
+                self._samples[-1] = replace(self._samples[-1], dead={})  # only the latest are drawn
+            self._samples.append(replace(sample, kinds={GRADIENT: gradients}))
 
     def write(self) -> None:
         if not self._samples:

@@ -6,7 +6,6 @@ host reads a handful of small variables after them.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -124,6 +123,7 @@ class Probe(Observer):
         self._step = state(0, tf.int64, "probe_step")
         self._sampled = state(0, tf.int64, "probe_sampled")
         self._passed = state(0, tf.int64, "probe_passed")
+        self._inferred = state(0, tf.int64, "probe_inferred")
         self._ring = state(tf.zeros([RING, _STEP_VALUES]), tf.float32, "probe_ring")
         self._inference_loss = state(0.0, tf.float32, "probe_inference_loss")
         names = watched.names
@@ -180,7 +180,8 @@ class Probe(Observer):
 
     def _see_forward(self, seen: Forward) -> None:
         self._sampled.assign(self._step)
-        when(self.infers(self._step), lambda: self._infer(seen))
+        early, long_ago = self._step <= self._often, self._step - self._inferred >= self._passes_every
+        when(tf.logical_or(early, long_ago), lambda: self._infer(seen))
         self._stores[INPUT].take([first_images(seen.images)])
         if not self._activations:
             return
@@ -200,11 +201,8 @@ class Probe(Observer):
             self._dead_samples.assign_add(dead)
             self._samples.assign_add(1.0)
 
-    def infers(self, step: Any) -> Any:
-        """Tell whether the loss in inference mode is measured at a sampled step: an int, or a tensor."""
-        return (step <= self._often) | (step % self._passes_every == 0)
-
     def _infer(self, seen: Forward) -> None:
+        self._inferred.assign(self._step)
         self._inference_loss.assign(tf.cast(seen.inference_loss(), tf.float32))
 
     def _see_heads(self, seen: Forward) -> None:
@@ -268,7 +266,8 @@ class Probe(Observer):
             dead = self._add_activations(kinds[ACTIVATION])
         if passes:
             kinds |= {HEAD + head: _reached(store.kind(False)) for head, store in self._heads.items()}
-        return Sample(step, kinds, dead, float(self._inference_loss.numpy()) if self.infers(step) else None)
+        inferred = step == int(self._inferred.numpy())
+        return Sample(step, kinds, dead, float(self._inference_loss.numpy()) if inferred else None)
 
     def _add_activations(self, kind: Kind) -> dict[str, np.ndarray]:
         functions = list(self.watched.activations.values())

@@ -10,7 +10,7 @@ class Stepwise(keras.callbacks.Callback):
     """Counts optimizer steps, also where Keras runs several of them at once (`steps_per_execution`).
 
     Attributes:
-        step: steps done, from 1 on.
+        step: steps that the model has done, in this `fit` and before it.
     """
 
     def __init__(self) -> None:
@@ -18,13 +18,17 @@ class Stepwise(keras.callbacks.Callback):
         self.step = 0
         self._batch = -1
 
+    def set_model(self, model: keras.Model) -> None:
+        super().set_model(model)
+        self.step = max(self.step, getattr(model, "steps_done", 0))
+
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         self._batch = -1
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         before, self.step = self.step, self.step + batch - self._batch
         if self.model.steps_per_execution > 1:  # the last execution of an epoch may have been shorter than it says
-            self.step = int(self.model.optimizer.iterations)
+            self.step = self.model.steps_done
         self._batch = batch
         self.on_steps_end(range(before + 1, self.step + 1))
 

@@ -13,6 +13,8 @@ _MAXOUT = "_maxout"
 def nonlinearity(layer: keras.layers.Layer) -> str | None:
     """Return the name of the nonlinearity that a layer applies to its output, or None."""
     kind = type(layer).__name__
+    if kind == "ReLU" and layer.negative_slope:
+        return "leaky_relu"
     if kind in _CLASSES:
         return _CLASSES[kind]
     if layer.name.endswith(_MAXOUT):

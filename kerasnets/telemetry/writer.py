@@ -75,8 +75,9 @@ class ProbeWriter(Stepwise):
         if self._begun:  # a second `fit` goes on in the same record
             return
         self._begun = True
+        self._kept = self.step
         layers = self.probe.layers(int(self.params.get("steps") or 0), self._main_head)
-        self._recorder = Recorder(self._directory, layers, anew=True)
+        self._recorder = Recorder(self._directory, layers, anew=self.step == 0)
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         super().on_epoch_begin(epoch)

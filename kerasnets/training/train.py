@@ -72,7 +72,7 @@ def train(config: Config, out: Path | None = None) -> Run:
 
     Raises:
         UserError: config or data are wrong; nothing was trained.
-        CheckFailed: a number stopped being finite, and `training.on_nonfinite` is "stop".
+        CheckFailed: a number stopped being finite, and `training.on_nonfinite` is "stop" or ten rollbacks did not help.
         Interrupted: Ctrl-C or SIGTERM; the last weights are saved in the run.
     """
     began = time.perf_counter()
@@ -81,8 +81,11 @@ def train(config: Config, out: Path | None = None) -> Run:
     err.print(f"run {run.path}: {job.images:,} images, {len(job.dataset.class_names)} classes")
     try:
         history = _fit(run, job, watching)
-    except CheckFailed:
-        conclude(run)
+    except (CheckFailed, Interrupted):
+        try:
+            conclude(run)
+        except (OSError, ValueError) as error:  # what stopped the run is what the user has to hear
+            err.print(f"no diagnosis or report: {error}", markup=False)
         raise
     save(job.fast.to_plain(), run.last_model_file)
     finish(run, job, watching.best.epoch, len(history.epoch), time.perf_counter() - began)

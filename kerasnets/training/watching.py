@@ -1,6 +1,6 @@
 """The callbacks of a run: what is written, saved and watched while `fit` runs, in the order in which they go."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,16 +103,17 @@ def _validation_pages(job: Job, events: Events) -> list[keras.callbacks.Callback
             job.counts,
             events,
             names=job.dataset.class_names,
-            images=lambda places: pictures(job, places),
+            images=lambda places: list(pictures(job, places)),
             draw=telemetry.images,
             pr_curves=telemetry.pr_curves,
         )
     ]
 
 
-def pictures(job: Job, places: Sequence[int]) -> list[np.ndarray]:
-    """Return the images at places of the validation order as they are before resizing, uint8 `[h, w, 1 or 3]`."""
+def pictures(job: Job, places: Sequence[int]) -> Iterator[np.ndarray]:
+    """Yield the images at places of the validation order as they are before resizing, uint8 `[h, w, 1 or 3]`."""
     split = job.dataset.validation
     order = kept(split, job.skip.get("validation", frozenset()))
-    found = (np.asarray(picture(split, order[place])) for place in places)
-    return [image if image.ndim == 3 else image[..., None] for image in found]
+    for place in places:
+        image = np.asarray(picture(split, order[place]))
+        yield image if image.ndim == 3 else image[..., None]
