@@ -96,6 +96,7 @@ def test_all_errors_are_reported_together(minimal: Path) -> None:
         (["data.augment.flip=maybe"], "data.augment.flip: found 'maybe', must be a valid boolean"),
         (["training.learning_rate=0"], "training.learning_rate: found '0', must be greater than 0"),
         (["data.channels=2"], "data.channels: found '2', allowed: 1 or 3"),
+        (["telemetry.profile=[25, 20]"], "telemetry.profile: first step 25 is after the last, 20"),
     ],
 )
 def test_error_names_key_value_and_what_is_allowed(minimal: Path, words: list[str], line: str) -> None:

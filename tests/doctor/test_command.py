@@ -86,6 +86,35 @@ def test_plots_are_svg_equal_for_equal_findings_and_old_ones_go(tmp_path: Path) 
     assert {path.name: path.read_bytes() for path in (run.path / "diagnosis").iterdir()} == plots
 
 
+def test_a_plot_without_steps_says_so(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", ["telemetry.every=0"])
+    for path in (run.path / "telemetry").iterdir():
+        path.unlink()
+    event = {"step": 1, "kind": "activation", "layer": "relu1", "action": "stop"}
+    run.write_json("telemetry/nonfinite.json", {"events": [event]})
+    assert "nonfinite_values" in run_doctor(run.path)
+    assert "no steps were recorded" in (run.path / "diagnosis" / "nonfinite_values.svg").read_text()
+
+
+def test_class_names_may_hold_anything(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", counts=IMBALANCED)
+    names = ["$100_$", "bell\x07", "\u732b", *map(str, range(3, 10))]
+    (run.path / "labels.txt").write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+    rows = [("train", name, f"{name}-{i}") for name, n in zip(names, IMBALANCED, strict=True) for i in range(n)]
+    run.write_rows("splits.csv", ("split", "label", "id"), rows)
+    assert "class_imbalance" in run_doctor(run.path)
+    ElementTree.fromstring((run.path / "diagnosis" / "class_imbalance.svg").read_text(encoding="utf-8"))
+
+
+def test_a_run_that_cannot_be_written_to_is_still_diagnosed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", "diagnosis.json")
+
+    monkeypatch.setattr("kerasnets.doctor.command.write", refuse)
+    run = write_run(tmp_path / "run", counts=IMBALANCED)
+    assert json.loads(run_doctor(run.path, "--json"))["findings"][0]["rule"] == "class_imbalance"
+
+
 def test_strict_exits_with_3_where_there_are_findings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sick, healthy = write_run(tmp_path / "sick", counts=IMBALANCED), write_run(tmp_path / "healthy")
     with pytest.raises(CheckFailed, match=r"1 finding in .*sick: class_imbalance"):

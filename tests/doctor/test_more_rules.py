@@ -129,11 +129,21 @@ def pair(tmp_path: Path, deep_loss: float, *words: str) -> list[Finding]:
     return list(compare(*(read(run.path, run.config) for run in (shallow, deep))))
 
 
+@pytest.mark.parametrize("word", ["training.learning_rate=0.02", "model.activation=tanh", "data.validation_split=0.3"])
+def test_runs_that_differ_in_more_than_depth_are_not_compared(tmp_path: Path, word: str) -> None:
+    assert pair(tmp_path, 0.5, word) == []
+
+
+def test_workers_and_seed_do_not_keep_runs_from_being_compared(tmp_path: Path) -> None:
+    assert len(pair(tmp_path, 0.5, "data.workers=3", "seed=7")) == 1
+
+
 def test_a_deeper_sibling_with_higher_training_error_is_degraded(tmp_path: Path) -> None:
     (found,) = pair(tmp_path, 0.5)
     assert found.rule == "degradation"
     assert found.summary == (
-        "after 6 epochs the training error is 50.0% with 56 layers and 2.3% with 8; the training loss 0.500 and 0.094"
+        "of the second run, the deeper one: after 6 epochs the training error is 50.0% with 56 layers and 2.3% with 8; "
+        "the training loss 0.500 and 0.094"
     )
     assert found.remedy == ("model.residual=true", "training.learning_rate=0.03")
 

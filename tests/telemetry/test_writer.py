@@ -234,6 +234,22 @@ def test_a_second_fit_goes_on_in_the_same_record(fresh: Traced, tmp_path: Path) 
     assert record.steps.step.tolist() == record.kinds["gradient"].steps.tolist() == [1, 2, 3, 4, 5]
 
 
+def test_a_new_writer_goes_on_where_the_model_is(fresh: Traced, tmp_path: Path) -> None:
+    fit(fresh.model, ProbeWriter(fresh.probe, tmp_path), 3)
+    fit(fresh.model, ProbeWriter(fresh.probe, tmp_path), 2)
+    record = Record.open(tmp_path)
+    assert record is not None
+    assert record.steps.step.tolist() == record.kinds["gradient"].steps.tolist() == [1, 2, 3, 4, 5]
+
+
+def test_inference_mode_at_samples_that_are_far_enough_apart(tmp_path: Path) -> None:
+    probe = Probe(3, 4, often=0)
+    fit(compiled(probe), ProbeWriter(probe, tmp_path), 12)
+    record = Record.open(tmp_path)
+    assert record is not None
+    assert record.steps.step[np.isfinite(record.steps.inference_loss)].tolist() == [4, 8, 12]
+
+
 def test_another_run_into_the_same_directory_begins_the_tables_anew(fresh: Traced, tmp_path: Path) -> None:
     (tmp_path / "steps.csv").write_text("step,loss\n1,2")
     fit(fresh.model, ProbeWriter(fresh.probe, tmp_path), 2)
