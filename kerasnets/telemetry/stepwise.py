@@ -28,7 +28,8 @@ class Stepwise(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         before, self.step = self.step, self.step + batch - self._batch
         if self.model.steps_per_execution > 1:  # the last execution of an epoch may have been shorter than it says
-            self.step = self.model.steps_done
+            counted = getattr(self.model, "steps_done", None)  # a model of Keras' own has its optimizer's count alone
+            self.step = int(self.model.optimizer.iterations) if counted is None else counted
         self._batch = batch
         self.on_steps_end(range(before + 1, self.step + 1))
 
