@@ -4,6 +4,7 @@ Drawing takes tenths of a second. The first and the last epoch's pages are alway
 twenty, evenly spread, as far as they stay a small share of the training time.
 """
 
+import abc
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -33,7 +34,7 @@ def due(epoch: int, epochs: int) -> bool:
     return epoch in (0, epochs - 1) or (epoch + 1) % -(-epochs // EPOCHS) == 0
 
 
-class Pages(Stepwise):
+class Pages(Stepwise, abc.ABC):
     """Writes pages at the end of some epochs; goes before the callback that closes the event files.
 
     Args:
@@ -70,9 +71,9 @@ class Pages(Stepwise):
             self.write()
             self._size = self._events.bytes - before
 
+    @abc.abstractmethod
     def write(self) -> None:
         """Write the pages as things are now."""
-        raise NotImplementedError
 
 
 class ProbePages(Pages):

@@ -1,5 +1,6 @@
 """What happens when a number stops being finite: stop and say where it began, or go back to good weights."""
 
+import abc
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -38,7 +39,7 @@ class RateFactor:
 
 
 class FactoredSchedule(keras.optimizers.schedules.LearningRateSchedule):
-    """A schedule times a factor."""
+    """A schedule times a factor. The factor belongs to a run, so this is not saved: the schedule alone is."""
 
     def __init__(self, schedule: keras.optimizers.schedules.LearningRateSchedule, factor: RateFactor) -> None:
         super().__init__()
@@ -48,11 +49,8 @@ class FactoredSchedule(keras.optimizers.schedules.LearningRateSchedule):
     def __call__(self, step: Any) -> Any:
         return self._schedule(step) * self._factor.variable
 
-    def get_config(self) -> dict[str, Any]:
-        raise NotImplementedError("the factor belongs to a run; save the schedule alone")
 
-
-class _Watching(Stepwise):
+class _Watching(Stepwise, abc.ABC):
     """Looks for trouble where the epoch's mean loss is not finite, every few steps, and at each epoch's last one.
 
     Args:
@@ -91,8 +89,9 @@ class _Watching(Stepwise):
             self._note(self._noted)
             self.found(found)
 
+    @abc.abstractmethod
     def found(self, trouble: Trouble) -> None:
-        raise NotImplementedError
+        """Do what the config says."""
 
 
 class StopOnNonFinite(_Watching):
