@@ -60,10 +60,15 @@ def _dead(evidence: Evidence, at: Thresholds) -> Finding | None:
     )
 
 
-def _draw_dead(axes: "plots.Axes", evidence: Evidence, finding: Finding) -> None:
-    series = evidence.nonlinear()
-    values = {name: float(value) for name, value in zip(series.names, series["dead_epoch"][-1], strict=True)}
-    plots.bars(axes, values, finding.layers, f"share of dead channels at step {series.steps[-1]}")
+def _draw_share(statistic: str, of: str) -> plots.Draw:
+    """Return what draws a share of each nonlinearity, as it was at the last sample."""
+
+    def draw(axes: "plots.Axes", evidence: Evidence, finding: Finding) -> None:
+        series = evidence.nonlinear()
+        values = dict(zip(series.names, series[statistic][-1].tolist(), strict=True))
+        plots.bars(axes, values, finding.layers, f"share of {of} at step {series.steps[-1]}")
+
+    return draw
 
 
 def _saturated(evidence: Evidence, at: Thresholds) -> Finding | None:
@@ -96,12 +101,6 @@ def _saturated(evidence: Evidence, at: Thresholds) -> Finding | None:
         names,
         int(series.steps[when]),
     )
-
-
-def _draw_saturated(axes: "plots.Axes", evidence: Evidence, finding: Finding) -> None:
-    series = evidence.nonlinear()
-    values = {name: float(value) for name, value in zip(series.names, series["saturated"][-1], strict=True)}
-    plots.bars(axes, values, finding.layers, f"share of saturated outputs at step {series.steps[-1]}")
 
 
 def _initialization(evidence: Evidence, at: Thresholds) -> Finding | None:
@@ -174,7 +173,7 @@ DEAD = Rule(
     "third of all, is capacity that is lost. SageMaker Debugger's DeadRelu takes half of one layer too.",
     (ACTIVATION,),
     _dead,
-    _draw_dead,
+    _draw_share("dead_epoch", "dead channels"),
     explains=(
         *("all_zero", "unchanged_weights", "loss_not_decreasing", "underfitting"),
         *("uninformative_labels", "learning_rate_too_low", "update_ratio_too_small", "confused_classes"),
@@ -188,7 +187,7 @@ SATURATED = Rule(
     "With a sensible initialisation a few per cent are saturated. Above half, most of a layer's gradient is lost.",
     (ACTIVATION,),
     _saturated,
-    _draw_saturated,
+    _draw_share("saturated", "saturated outputs"),
     explains=("underfitting", "uninformative_labels", "confused_classes", "loss_not_decreasing"),
     live=True,
 )
