@@ -2,12 +2,12 @@
 
 import sys
 import traceback
-from importlib import import_module
 
 import click
 
 from kerasnets import __version__
-from kerasnets.errors import CheckFailed, Interrupted, UserError, nearest
+from kerasnets.commands import Commands
+from kerasnets.errors import CheckFailed, Interrupted, UserError
 
 COMMANDS = {
     "init": ("kerasnets.proposal:init", "Look at a folder of images and write a config for it."),
@@ -21,36 +21,12 @@ COMMANDS = {
     "models": ("kerasnets.models.command:models", "List the models; show one model's options and stages."),
     "config": ("kerasnets.config.command:config", "Print a resolved config, or the JSON schema of configs."),
     "benchmark": ("kerasnets.benchmark.command:benchmark", "Measure what telemetry costs."),
-    "samples": ("kerasnets.data.command:samples", "Write images of a run's data set as PNG files."),
+    "data": ("kerasnets.data.command:data", "Check images before training."),
+    "samples": ("kerasnets.data.samples.command:samples", "Write images of a run's data set as PNG files."),
 }
 
 
-class Commands(click.Group):
-    """A group that imports a command's module only when that command is called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        module, function = COMMANDS[cmd_name][0].split(":")
-        command: click.Command = getattr(import_module(module), function)
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            raise UserError(f"no command '{args[0]}'{nearest(args[0], COMMANDS)}; see `kerasnets --help`")
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, words) for name, (_, words) in COMMANDS.items()])
-
-
-@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Commands, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="kerasnets")
 def kerasnets() -> None:
     """Train image classifiers in Keras, see why a run works or fails, ship a verified model.

@@ -51,6 +51,7 @@ def test_every_command_has_help_and_says_what_its_arguments_are(command: str) ->
     ("words", "message"),
     [
         (["trian"], "Error: no command 'trian'; did you mean 'train'?; see `kerasnets --help`\n"),
+        (["data", "chek"], "Error: no command 'data chek'; did you mean 'check'?; see `kerasnets data --help`\n"),
         (
             ["train", "digits-resnet2"],
             "Error: no config file or shipped config 'digits-resnet2'; did you mean 'digits-resnet20'?\n",

@@ -1,0 +1,1 @@
+"""`kerasnets samples`: held-out images as files."""
