@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kerasnets.doctor.diagnose import diagnose
     from kerasnets.models import build as build_model
     from kerasnets.run import Run
+    from kerasnets.training.resume import resume
     from kerasnets.training.train import train
 
 _HOMES = {
@@ -25,9 +26,10 @@ _HOMES = {
     "diagnose": ("kerasnets.doctor.diagnose", "diagnose"),
     "export": ("kerasnets.artifacts.export", "export"),
     "load_config": ("kerasnets.config", "load"),
+    "resume": ("kerasnets.training.resume", "resume"),
     "train": ("kerasnets.training.train", "train"),
 }
-__all__ = ["Run", "build_model", "diagnose", "export", "load_config", "train"]
+__all__ = ["Run", "build_model", "diagnose", "export", "load_config", "resume", "train"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,12 +1,15 @@
 """The run directory: the only code that knows its layout. Imports no TensorFlow."""
 
+import contextlib
 import csv
 import io
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
+
+from filelock import FileLock, Timeout
 
 from kerasnets import config as configs
 from kerasnets.config import Config
@@ -14,6 +17,7 @@ from kerasnets.errors import UserError, nearest
 
 SCHEMA = 1
 DEFAULT_ROOT = Path("runs")
+_AT_THE_END = ("metrics.json", "predictions.csv")  # written when training has ended
 
 
 def write_text(path: Path, text: str) -> None:
@@ -110,6 +114,66 @@ class Run:
     def telemetry(self) -> Path:
         """Directory of what the probe saw, as tables."""
         return self.path / "telemetry"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Directory of what resume needs."""
+        return self.path / "checkpoints"
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep every other process from training into this run; the system lets go of it however this one ends.
+
+        Raises:
+            UserError: another process trains into it.
+        """
+        path = self.path / ".lock"
+        lock = FileLock(path, blocking=False, thread_local=False)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise UserError(f"run {self.path} is in use: another process trains into it") from error
+        except OSError as error:
+            raise UserError(f"run {self.path} cannot be written to: {error.strerror or error}") from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def sizes(self) -> dict[str, int]:
+        """Return the size of each file that training appends to, by its path in the run; all is on the disk then."""
+        found = {}
+        for path in self._appended():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+            found[path.relative_to(self.path).as_posix()] = path.stat().st_size
+        return found
+
+    def rewind(self, sizes: Mapping[str, int]) -> None:
+        """Cut what training appends to back to sizes that `sizes` gave; what was not there then is removed."""
+        for path in self._appended():
+            size = sizes.get(path.relative_to(self.path).as_posix())
+            if size is None:
+                path.unlink()
+            else:
+                os.truncate(path, size)
+        for name in (*_AT_THE_END, "telemetry/nonfinite.json"):
+            (self.path / name).unlink(missing_ok=True)
+
+    def too_short(self, sizes: Mapping[str, int]) -> str | None:
+        """Return the name of a file that has lost some of what it had when `sizes` gave these, or None."""
+        now = {path.relative_to(self.path).as_posix(): path.stat().st_size for path in self._appended()}
+        return next((name for name, size in sizes.items() if now.get(name, -1) < size), None)
+
+    def _appended(self) -> list[Path]:
+        patterns = ("history.csv", "telemetry/*.csv", "tensorboard/*/events.out.tfevents.*")
+        found = (path for pattern in patterns for path in self.path.glob(pattern))
+        return sorted(path for path in found if path.is_file() and not path.is_symlink())
+
+    def write_config(self, config: Config) -> None:
+        """Put another config in the place of the run's own."""
+        write_text(self.path / "config.yaml", config.dump())
+        self.config = config
 
     def _need(self, name: str) -> Path:
         path = self.path / name

@@ -51,6 +51,9 @@ Count = Annotated[int, Field(ge=0)]
 ImageSize = Annotated[tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]], BeforeValidator(_square)]
 
 
+INTERVAL = r"^([1-9][0-9]*) ?(|steps?|min|minutes?)$"
+
+
 class Section(BaseModel):
     """A frozen part of the config that refuses unknown keys."""
 
@@ -192,6 +195,8 @@ class Training(Section):
     """On NaN or Inf: stop and name the layer and step, or restore the last good weights with a lower rate."""
     rollback_factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
     """What each rollback multiplies the learning rate by."""
+    checkpoint_every: Annotated[str, BeforeValidator(str), Field(pattern=INTERVAL)] = "10 min"
+    """Between two checkpoints within an epoch, such as `500 steps` or `10 min`; each epoch's end has one besides."""
     threads: Count = 0
     """Threads of one operation; 0: one a core. Results are bit-identical only for the same number."""
 

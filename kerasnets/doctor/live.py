@@ -1,5 +1,6 @@
 """`Watch`: the rules that mean something while training goes on, each heard once. No Keras: a callback calls it."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from kerasnets.config import Config
@@ -22,6 +23,14 @@ class Watch:
         self._reader = Reader(run_path, config)
         self._suspected: frozenset[str] = frozenset()
         self._told: set[str] = set()
+
+    def get_state(self) -> dict[str, list[str]]:
+        """Return what was suspected and told, for a run that is resumed."""
+        return {"suspected": sorted(self._suspected), "told": sorted(self._told)}
+
+    def set_state(self, state: Mapping[str, Sequence[str]]) -> None:
+        """Take back what `get_state` returned."""
+        self._suspected, self._told = frozenset(state["suspected"]), set(state["told"])
 
     def check(self) -> list[Finding]:
         """Return findings that were not returned before; to be called at the end of each epoch."""

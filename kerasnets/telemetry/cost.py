@@ -2,6 +2,10 @@
 
 import math
 import statistics
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
 
 MEGABYTE = 1e6
 SAMPLES = 7 / 8
@@ -42,6 +46,15 @@ class Clock:
     def step(self, seconds: float, touched: bool) -> None:
         """Count a step; `touched`: it was sampled, or follows one and so waited for its writing."""
         (self._sampled if touched else self._plain).append(seconds)
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what was counted."""
+        return {"plain": np.array(self._plain), "sampled": np.array(self._sampled), "setup": self.setup}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `get_state` returned."""
+        self._plain, self._sampled = state["plain"].tolist(), state["sampled"].tolist()
+        self.setup = state["setup"]
 
     @property
     def share(self) -> float | None:

@@ -35,7 +35,7 @@ class Events:
         self.directory = directory
         self._limit = max_megabytes * MEGABYTE
         self._writers: dict[str, Any] = {}
-        self._known: set[tuple[str, str]] = set()
+        self._known: dict[tuple[str, str], None] = {}
 
     def writer(self, name: str = TRAIN) -> Any:
         """Return the `tf.summary` writer called `name`."""
@@ -49,7 +49,7 @@ class Events:
         for value in summary.value:
             if (name, value.tag) in self._known:
                 value.ClearField("metadata")
-            self._known.add((name, value.tag))
+            self._known[name, value.tag] = None
         if summary.value:
             with self.writer(name).as_default():
                 tf.summary.experimental.write_raw_pb(summary.SerializeToString(), step=step)
@@ -79,9 +79,21 @@ class Events:
 
     @property
     def bytes(self) -> int:
-        """Size of the event files so far, with what is still buffered."""
+        """Size of the event files so far, with what is still buffered; a run that was resumed has the same."""
         self.flush()
-        return sum(path.stat().st_size for path in self.directory.glob("*/events.out.tfevents.*"))
+        found: dict[Path, list[Path]] = {}
+        for path in self.directory.glob("*/events.out.tfevents.*"):
+            found.setdefault(path.parent, []).append(path)
+        sizes = sum(path.stat().st_size for paths in found.values() for path in paths)
+        return sizes - sum(_header(path) for paths in found.values() for path in paths[1:])
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what a run that is resumed needs; what was written is in the files."""
+        return {"known": [list(pair) for pair in self._known]}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Take back what `get_state` returned."""
+        self._known = {(name, tag): None for name, tag in state["known"]}
 
     def room(self, size: int) -> bool:
         """Tell whether so many bytes more are within the limit."""
@@ -96,3 +108,10 @@ class Events:
         """Write what is buffered and close the files; safe to call twice."""
         for writer in self._writers.values():
             writer.close()
+
+
+def _header(path: Path) -> int:
+    """Return the bytes of an event file's first record, which only names the format: length, two checksums, content."""
+    with path.open("rb") as file:
+        length = file.read(8)
+    return int.from_bytes(length, "little") + 16 if length else 0

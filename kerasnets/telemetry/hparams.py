@@ -66,7 +66,8 @@ class HParams(Stepwise):
         from tensorboard.plugins.hparams import summary_v2
 
         self._running = True
-        self._write(summary_v2.hparams_pb(self._settings, trial_id=self._name))
+        if not self.step:  # a run that is resumed has it
+            self._write(summary_v2.hparams_pb(self._settings, trial_id=self._name))
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         scores = {tag: float(logs[key]) for key, tag in COLUMNS.items() if key in logs} if logs else {}
@@ -75,6 +76,14 @@ class HParams(Stepwise):
                 better = min if tag.endswith("loss") else max
                 self._best[f"{tag}_best"] = better(self._best.get(f"{tag}_best", value), value)
         self._events.scalars(self.step, scores | self._best, NAME)
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what a run that is resumed needs."""
+        return {"best": self._best}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Take back what `get_state` returned."""
+        self._best = dict(state["best"])
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         self.close(finished=True)

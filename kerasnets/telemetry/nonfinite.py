@@ -40,6 +40,7 @@ class NonFinite(Observer):
     """
 
     def __init__(self, scaled: bool = False) -> None:
+        super().__init__()
         self._scaled = scaled
 
     def build(self, watched: Watched) -> None:

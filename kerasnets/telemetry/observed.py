@@ -23,6 +23,9 @@ class ObservedModel(keras.Model):
     Args:
         net: functional model of one input.
         observers: called at the fixed points of every step, in order.
+
+    Attributes:
+        first_batch: batches of this epoch that `pass_over` leaves out.
     """
 
     train_function: Any
@@ -34,6 +37,8 @@ class ObservedModel(keras.Model):
         self.observers = tuple(observers)
         self._forward: Callable[..., Any] = net
         self._level = Level.STEP
+        self.first_batch = 0
+        self._passing = 0
         self._done = 0
         self._counted = state(0, tf.int64, "steps_done")
         if self.observers:
@@ -57,6 +62,11 @@ class ObservedModel(keras.Model):
         """Steps trained so far; with several an execution, as the device counted them."""
         return int(self._counted.numpy()) if self.steps_per_execution > 1 else self._done
 
+    @steps_done.setter
+    def steps_done(self, steps: int) -> None:
+        self._done = steps
+        self._counted.assign(steps)
+
     def call(self, images: tf.Tensor, training: bool | None = None) -> Any:
         return self.net(images, training=training)
 
@@ -70,6 +80,9 @@ class ObservedModel(keras.Model):
             graphs[level] = self.train_function
 
         def function(iterator: Any) -> Any:
+            if self._passing:
+                self._passing -= 1
+                return {} if self._passing else self.logs_so_far()
             steps, done = self.steps_per_execution, self.steps_done
             coming = range(done + 1, done + 1 + steps)
             self._level = max((observer.level(coming) for observer in self.observers), default=Level.STEP)
@@ -81,6 +94,14 @@ class ObservedModel(keras.Model):
             return logs
 
         self.train_function = function
+
+    def pass_over(self, batches: int) -> None:
+        """Leave out the first batches of the epoch that begins: another process did them. They take no data."""
+        self.first_batch = self._passing = batches
+
+    def logs_so_far(self) -> dict[str, Any]:
+        """Return the logs of the epoch as its metrics are now."""
+        return dict(self.get_metrics_result())
 
     def objective(self, outputs: Any, targets: Any, weights: Any, images: tf.Tensor) -> tf.Tensor:
         """Return the scalar to minimise: here, what `compile` was given."""

@@ -68,11 +68,12 @@ class Forward:
     inference_loss: Callable[[], tf.Tensor]
 
 
-class Observer:
+class Observer(tf.Module):
     """Looks at fixed points of each training step; subclasses override the points they want.
 
     `forward`, `gradients`, `clipped` and `applied` run inside the traced step: what they compute is part of the graph.
     Gradients are dense, in the order of `Watched.variables`; None where the loss does not depend on a variable.
+    What it remembers from step to step is in variables (`state`), which `variables` finds, and in `get_state`.
     """
 
     def build(self, watched: Watched) -> None:
@@ -98,6 +99,13 @@ class Observer:
         """Return metrics whose results join each epoch's logs."""
         return ()
 
+    def get_state(self) -> dict[str, Any]:
+        """Return what the host remembers, for a run that is resumed."""
+        return {}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Take back what `get_state` returned."""
+
 
 def state(initial: Any, dtype: tf.DType, name: str) -> tf.Variable:
     """Return a variable for what an observer saw; under `tf.distribute`, the first replica's."""
@@ -115,6 +123,7 @@ class GradientNorm(Observer):
     """The epoch's mean global gradient norm, as metric `gradient_norm`."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._mean = keras.metrics.Mean(name="gradient_norm")
 
     def gradients(self, raw: Sequence[tf.Tensor | None], norm: tf.Tensor) -> None:

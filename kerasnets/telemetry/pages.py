@@ -1,11 +1,10 @@
 """TensorBoard pages that are drawn at the end of an epoch.
 
-Drawing takes tenths of a second. The first and the last epoch's pages are always written; of those between, about
-twenty, evenly spread, as far as they stay a small share of the training time.
+Drawing takes tenths of a second, so that not every epoch is drawn: the first, the second, the fourth, the eighth and
+so on, and the last. Which ones is not a matter of time, so that a run that was resumed has the same.
 """
 
 import abc
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,23 +14,20 @@ import tensorflow as tf
 
 from kerasnets.telemetry import pictures, summaries
 from kerasnets.telemetry.events import TRAIN, VALIDATION, Events
-from kerasnets.telemetry.probe import Sample
+from kerasnets.telemetry.probe import Kind, Sample
 from kerasnets.telemetry.record import GRADIENT, STATISTICS, Series
 from kerasnets.telemetry.stepwise import Stepwise
 from kerasnets.telemetry.validation import Validation, ValidationCounts, hardest
 from kerasnets.telemetry.writer import ProbeWriter
 
-EPOCHS = 20
-"""About so many epochs' pages are written."""
-SHARE = 0.0025
-"""Of the training time, which each kind of pages may take."""
 CURVES = 25
 """The most classes whose PR curves are written."""
 
 
 def due(epoch: int, epochs: int) -> bool:
     """Tell whether the pages of an epoch, from 0, are written."""
-    return epoch in (0, epochs - 1) or (epoch + 1) % -(-epochs // EPOCHS) == 0
+    done = epoch + 1
+    return done == epochs or done & epoch == 0  # a power of two
 
 
 class Pages(Stepwise, abc.ABC):
@@ -46,20 +42,19 @@ class Pages(Stepwise, abc.ABC):
         self._events = events
         self._size = 0
         self._owed = False
-        self._seconds = self._latest = 0.0
 
-    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
-        self._began = time.perf_counter()
+    def get_state(self) -> dict[str, Any]:
+        """Return what a run that is resumed needs."""
+        return {"size": self._size, "owed": self._owed}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Take back what `get_state` returned."""
+        self._size, self._owed = state["size"], state["owed"]
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        epochs = self.params["epochs"]
-        affordable = self._seconds + self._latest <= SHARE * (time.perf_counter() - self._began)
-        self._owed = not (due(epoch, epochs) and (affordable or epoch in (0, epochs - 1)))
+        self._owed = not due(epoch, self.params["epochs"])
         if not self._owed:
-            began = time.perf_counter()
             self._write_if_it_fits()
-            self._latest = time.perf_counter() - began
-            self._seconds += self._latest
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         if self._owed:  # stopped early
@@ -95,6 +90,22 @@ class ProbePages(Pages):
             if self._samples:
                 self._samples[-1] = replace(self._samples[-1], dead={})  # only the latest are drawn
             self._samples.append(replace(sample, kinds={GRADIENT: gradients}))
+
+    def get_state(self) -> dict[str, Any]:
+        samples = self._samples
+        if not samples:
+            return {**super().get_state(), "steps": []}
+        moments = np.stack([sample.kinds[GRADIENT].moments for sample in samples])
+        names, steps = list(samples[-1].kinds[GRADIENT].names), [sample.step for sample in samples]
+        return {**super().get_state(), "steps": steps, "names": names, "moments": moments, "dead": samples[-1].dead}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        super().set_state(state)
+        self._samples = []
+        for place, step in enumerate(state["steps"]):
+            kind = Kind(tuple(state["names"]), state["moments"][place], None, {})
+            dead = state["dead"] if place == len(state["steps"]) - 1 else {}
+            self._samples.append(Sample(step, {GRADIENT: kind}, dict(dead), None))
 
     def write(self) -> None:
         if not self._samples:
@@ -144,6 +155,13 @@ class ValidationPages(Pages):
         self._draw = draw
         self._pr_curves = pr_curves
         self._curves: list[int] | None = None
+
+    def get_state(self) -> dict[str, Any]:
+        return {**super().get_state(), "curves": self._curves}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        super().set_state(state)
+        self._curves = state["curves"]
 
     def on_test_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         self._counts.reset()

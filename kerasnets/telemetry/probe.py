@@ -4,8 +4,9 @@ Samples are taken in the graph, at the first steps and then every so many: those
 host reads a handful of small variables after them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -69,10 +70,11 @@ class Sample:
     inference_loss: float | None
 
 
-class _Store:
+class _Store(tf.Module):
     """Device variables for one kind's statistics."""
 
     def __init__(self, kind: str, names: Sequence[str]) -> None:
+        super().__init__()
         label = kind.replace(":", "_")
         self.names = tuple(names)
         self.moments = state(tf.zeros([len(self.names), len(STATISTICS)]), tf.float32, f"{label}_moments")
@@ -111,6 +113,7 @@ class Probe(Observer):
         clipping: bool = False,
         often: int = 1000,
     ) -> None:
+        super().__init__()
         self._first_every = self._interval = every
         self._passes_every = passes_every
         self._activations = activations
@@ -241,6 +244,12 @@ class Probe(Observer):
     def step(self) -> int:
         """Optimizer steps so far."""
         return int(self._step.numpy())
+
+    def get_state(self) -> dict[str, Any]:
+        return {"every": self._interval, "histograms": self._histograms}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        self._interval, self._histograms = state["every"], state["histograms"]
 
     def pause_histograms(self) -> None:
         """Take no more histograms."""

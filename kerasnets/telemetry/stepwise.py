@@ -23,7 +23,7 @@ class Stepwise(keras.callbacks.Callback):
         self.step = max(self.step, getattr(model, "steps_done", 0))
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        self._batch = -1
+        self._batch = getattr(self.model, "first_batch", 0) - 1
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         before, self.step = self.step, self.step + batch - self._batch

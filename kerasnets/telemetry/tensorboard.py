@@ -27,6 +27,8 @@ class TensorBoard(Stepwise):
         self._config = config
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+        if self.step:  # a run that is resumed has them
+            return
         net = self.model.net
         with self._events.writer().as_default(step=0):
             tf.summary.text("config", f"```yaml\n{self._config}```")

@@ -67,7 +67,7 @@ def _counter(shape: Sequence[int], name: str) -> tf.Variable:
     )
 
 
-class ValidationCounts:
+class ValidationCounts(tf.Module):
     """Gathers `Validation` on the device, batch by batch: `reset`, `update` inside the traced test step, `results`.
 
     Args:
@@ -75,6 +75,7 @@ class ValidationCounts:
     """
 
     def __init__(self, classes: int) -> None:
+        super().__init__()
         self._classes = classes
         self._pairs = classes <= MOST_CLASSES
         self._alone = tf.distribute.get_strategy().num_replicas_in_sync == 1

@@ -79,6 +79,18 @@ class ProbeWriter(Stepwise):
         layers = self.probe.layers(int(self.params.get("steps") or 0), self._main_head)
         self._recorder = Recorder(self._directory, layers, anew=self.step == 0)
 
+    def get_state(self) -> dict[str, Any]:
+        """Return what a run that is resumed needs beside what is in the files and in the probe."""
+        latest = {"latest": np.array(self._latest), "touched": self._touched}
+        return {"kept": self._kept, **latest, "clock": self._clock.get_state()}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Take back what `get_state` returned."""
+        self._kept, self._touched = state["kept"], state["touched"]
+        step, *values = state["latest"].tolist()
+        self._latest = (int(step), *values)
+        self._clock.set_state(state["clock"])
+
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         super().on_epoch_begin(epoch)
         self.probe.forget_epoch()

@@ -18,9 +18,23 @@ class Timing(keras.callbacks.Callback):
         super().__init__()
         self._images = images
         self._start = self._end = 0.0
+        self._began = time.perf_counter()
+
+    @property
+    def total(self) -> float:
+        """Seconds that the run has taken so far, over all processes."""
+        return time.perf_counter() - self._began
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         self._start = time.perf_counter()
+
+    def get_state(self) -> dict[str, float]:
+        return {"elapsed": self._end - self._start, "total": self.total}
+
+    def set_state(self, state: Mapping[str, float]) -> None:
+        self._end = time.perf_counter()
+        self._start = self._end - state["elapsed"]
+        self._began = self._end - state["total"]
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         self._end = time.perf_counter()
@@ -53,6 +67,8 @@ class History(keras.callbacks.Callback):
         super().__init__()
         self._path = path
         self._columns: list[str] = []
+        self.epochs = 0
+        """Rows so far."""
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         row = {"epoch": epoch + 1, **(logs or {})}
@@ -62,6 +78,13 @@ class History(keras.callbacks.Callback):
                 csv.writer(file).writerow(self._columns)
         with self._path.open("a", newline="", encoding="utf-8") as file:
             csv.writer(file).writerow([row[key] for key in self._columns])
+        self.epochs = epoch + 1
+
+    def get_state(self) -> dict[str, Any]:
+        return {"columns": self._columns, "epochs": self.epochs}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        self._columns, self.epochs = list(state["columns"]), state["epochs"]
 
 
 class BestWeights(keras.callbacks.Callback):
@@ -87,3 +110,64 @@ class BestWeights(keras.callbacks.Callback):
         if self._best is None or score > self._best:
             self._best, self.epoch = score, epoch + 1
             self._save()
+
+    def get_state(self) -> dict[str, Any]:
+        return {"best": self._best, "epoch": self.epoch}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        self._best = None if state["best"] is None else tuple(state["best"])
+        self.epoch = state["epoch"]
+
+
+class EarlyStopping(keras.callbacks.EarlyStopping):
+    """Keras' own, which can go on where another process was."""
+
+    _KEPT = ("wait", "stopped_epoch", "best_epoch")
+
+    def get_state(self) -> dict[str, Any]:
+        best = None if self.best is None else float(self.best)
+        return {"best": best, **{name: int(getattr(self, name)) for name in self._KEPT}}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        self.best = state["best"]
+        for name in self._KEPT:
+            setattr(self, name, state[name])
+
+
+class AveragedWeights(keras.callbacks.SwapEMAWeights):
+    """Validates and saves the moving average of the weights; training goes on from the weights themselves.
+
+    Unlike Keras' own it can go on where another process was: the weights themselves are kept in the optimizer also at
+    the last epoch's end, until `KeepAverage`, which goes after what saves them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(swap_on_epoch=True)
+        self._ema_weights_in_model: bool = False
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        if not self._ema_weights_in_model:
+            self._swap_variables()
+            self._ema_weights_in_model = True
+
+    def keep(self) -> None:
+        """Forget the weights themselves: when `fit` ends, Keras puts into the model what is in the average's place."""
+        self._finalize_ema_values()
+
+    def get_state(self) -> dict[str, Any]:
+        return {"swapped": self._ema_weights_in_model}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        self._ema_weights_in_model = state["swapped"]
+
+
+class KeepAverage(keras.callbacks.Callback):
+    """Has the averaged weights stay in the model when training ends, also before its last epoch."""
+
+    def __init__(self, averaged: AveragedWeights) -> None:
+        super().__init__()
+        self._averaged = averaged
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        if self.model.stop_training or epoch == self.params["epochs"] - 1:
+            self._averaged.keep()

@@ -9,35 +9,56 @@ import click
 
 from kerasnets import config as configs
 from kerasnets.console import emit_json, import_tensorflow, out
+from kerasnets.errors import UserError
+from kerasnets.run import Run
 
 
 @click.command()
-@click.argument("config", metavar="CONFIG")
-@click.argument("overrides", metavar="[key=value …]", nargs=-1)
+@click.argument("words", metavar="CONFIG [key=value …]", nargs=-1)
 @click.option("--out", "directory", type=click.Path(path_type=Path), help="Run directory; default runs/<name>-<n>.")
+@click.option("--resume", "interrupted", metavar="RUN", type=click.Path(path_type=Path), help="Go on with this run.")
 @click.option("--dry-run", is_flag=True, help="Check config and data, time a few steps; train and write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
-def train(config: str, overrides: tuple[str, ...], directory: Path | None, dry_run: bool, as_json: bool) -> None:
+def train(
+    words: tuple[str, ...], directory: Path | None, interrupted: Path | None, dry_run: bool, as_json: bool
+) -> None:
     """Train CONFIG (a YAML file, or a name of `kerasnets config`) and write a run directory.
 
     \b
     kerasnets train digits-resnet20
     kerasnets train digits-resnet20 training.epochs=3 model.shortcut=B
+    kerasnets train --resume runs/digits-resnet20-1
     """
-    loaded = configs.load(config, overrides)
-    import_tensorflow()
-    if dry_run:
-        _dry_run(loaded, as_json)
-        return
-    from kerasnets.training.train import train as run_training
-
     began = time.perf_counter()
-    run = run_training(loaded, directory)
+    if interrupted is not None:
+        run = _resume(interrupted, words, directory, dry_run)
+    else:
+        if not words:
+            raise UserError("which CONFIG? `kerasnets config` lists those that come with kerasnets")
+        loaded = configs.load(words[0], words[1:])
+        import_tensorflow()
+        if dry_run:
+            _dry_run(loaded, as_json)
+            return
+        from kerasnets.training.train import train as run_training
+
+        run = run_training(loaded, directory)
     metrics = run.read_json("metrics.json")
     if as_json:
         emit_json({"schema": 1, "run": str(run.path), "metrics": metrics})
     else:
         _summary(run.path, metrics, time.perf_counter() - began)
+
+
+def _resume(interrupted: Path, words: tuple[str, ...], directory: Path | None, dry_run: bool) -> Run:
+    if directory is not None or dry_run:
+        raise UserError(f"--resume goes on in {interrupted} itself; it does not go with --out or --dry-run")
+    if words and "=" not in words[0]:
+        raise UserError(f"--resume takes the config from {interrupted}, not '{words[0]}'; give key=value words alone")
+    import_tensorflow()
+    from kerasnets.training.resume import resume
+
+    return resume(interrupted, words)
 
 
 def _summary(run: Path, metrics: dict[str, Any], seconds: float) -> None:

@@ -50,8 +50,10 @@ class Job:
         """Training images that are used."""
         return len(self.dataset.train) - len(self.skip.get("train", ()))
 
-    def batches(self, name: str, training: bool = False, only: frozenset[int] | None = None) -> tf.data.Dataset:
-        """Return batches of a split: `(images [N, h, w, C], targets [N, K])`; `only`: of these examples."""
+    def batches(
+        self, name: str, training: bool = False, only: frozenset[int] | None = None, start_step: int = 0
+    ) -> tf.data.Dataset:
+        """Return a split's batches `(images [N, h, w, C], targets [N, K])`, of these examples only, from a step on."""
         data, settings = self.config.data, self.config.training
         skip = self.skip.get(name, frozenset())
         if only is not None:
@@ -67,6 +69,7 @@ class Job:
             workers=data.workers or environment.cores(),
             cache=data.cache,
             skip=skip,
+            start_step=start_step,
         )
 
 

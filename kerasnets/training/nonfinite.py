@@ -67,6 +67,14 @@ class _Watching(Stepwise, abc.ABC):
         self._noted: list[dict[str, Any]] = []
         self._means: Mapping[str, Any] = {}
 
+    def get_state(self) -> dict[str, Any]:
+        return {"noted": self._noted}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        self._noted = list(state["noted"])
+        if self._noted:
+            self._note(self._noted)
+
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         self._means = logs or {}
         super().on_train_batch_end(batch, logs)
@@ -132,6 +140,15 @@ class Rollback(_Watching):
         self._kept: list[tuple[int, list[np.ndarray]]] = []
         self._used: int | None = None
         self._finite: dict[str, Any] = {}
+
+    def get_state(self) -> dict[str, Any]:
+        kept = [{"step": step, "variables": state} for step, state in self._kept]
+        return {**super().get_state(), "kept": kept, "used": self._used, "finite": self._finite}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        super().set_state(state)
+        self._kept = [(kept["step"], list(kept["variables"])) for kept in state["kept"]]
+        self._used, self._finite = state["used"], dict(state["finite"])
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         super().on_epoch_begin(epoch)

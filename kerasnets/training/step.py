@@ -97,6 +97,9 @@ class Trainer(ObservedModel):
             metrics.update(targets, logits[name], losses[name])
         return self._train_logs()
 
+    def logs_so_far(self) -> dict[str, Any]:
+        return self._train_logs() | {m.name: m.result() for observer in self.observers for m in observer.metrics()}
+
     def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, Any]:
         images, targets, _ = keras.utils.unpack_x_y_sample_weight(data)
         name = self.main_head.name

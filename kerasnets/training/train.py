@@ -1,14 +1,10 @@
 """`train(config) -> Run`: the stages of a training run, in order."""
 
-import contextlib
-import signal
 import sys
-import time
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
+from typing import Self
 
-import keras
 import numpy as np
 
 from kerasnets import environment, models
@@ -22,26 +18,29 @@ from kerasnets.errors import CheckFailed, Interrupted
 from kerasnets.report import page
 from kerasnets.run import Run
 from kerasnets.telemetry.projector import write_embeddings
+from kerasnets.training import splits
+from kerasnets.training.callbacks import KeepAverage
+from kerasnets.training.checkpoint.callback import Callbacks, Checkpointing, Interval
+from kerasnets.training.checkpoint.state import State
+from kerasnets.training.checkpoint.store import Saved
 from kerasnets.training.job import Job, assemble
 from kerasnets.training.results import finish
 from kerasnets.training.saving import save
+from kerasnets.training.stopping import StopRequest
+from kerasnets.training.storage import naming_lost_storage
 from kerasnets.training.unreadable import naming_bad_files
 from kerasnets.training.watching import Watching, pictures, watch
+
+_VERBOSE = 1 if sys.stderr.isatty() else 2
 
 
 def start(config: Config, out: Path | None) -> tuple[Run, Job]:
     """Check config and data, build everything, make the run directory and write what is known before step 1."""
     job, problems = assemble(config, check_files=config.data.skip_corrupt)
-    dataset = job.dataset
     run = Run.create(job.config, out)
     run.write_json("environment.json", environment.describe())
-    run.write_labels(dataset.class_names)
-    rows = (
-        (name, dataset.class_names[label], example)
-        for name, split in dataset.splits.items()
-        for label, example in zip(split.labels, split.ids, strict=True)
-    )
-    run.write_rows("splits.csv", ("split", "label", "id"), rows)
+    run.write_labels(job.dataset.class_names)
+    run.write_rows(splits.NAME, splits.HEADER, splits.rows(job.dataset))
     if problems:
         run.write_skipped((name, problem.index, str(problem.path), problem.reason) for name, problem in problems)
         err.print(f"left out {len(problems)} unreadable files, listed in {run.path / 'skipped.csv'}")
@@ -49,71 +48,100 @@ def start(config: Config, out: Path | None) -> tuple[Run, Job]:
     return run, job
 
 
-@contextlib.contextmanager
-def sigterm_interrupts() -> Iterator[None]:
-    """Have SIGTERM raise `Interrupted` in the main thread, so that the run is saved before the process ends."""
-
-    def handler(number: int, frame: FrameType | None) -> None:
-        raise Interrupted("SIGTERM", 128 + number)
-
-    try:
-        before = signal.signal(signal.SIGTERM, handler)
-    except ValueError:  # not the main thread, where Python allows no handlers
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 def train(config: Config, out: Path | None = None) -> Run:
     """Train `config` into a new run directory (default: the next free `runs/<name>-<n>`) and return it.
 
     Raises:
-        UserError: config or data are wrong; nothing was trained.
+        UserError: config or data are wrong, and nothing was trained; or the run directory cannot be written to.
         CheckFailed: a number stopped being finite, and `training.on_nonfinite` is "stop" or ten rollbacks did not help.
-        Interrupted: Ctrl-C or SIGTERM; the last weights are saved in the run.
+        Interrupted: Ctrl-C or SIGTERM; all is saved, and `resume` goes on.
     """
-    began = time.perf_counter()
     run, job = start(config, out)
-    watching = watch(run, job)
-    err.print(f"run {run.path}: {job.images:,} images, {len(job.dataset.class_names)} classes")
-    try:
-        history = _fit(run, job, watching)
-    except (CheckFailed, Interrupted):
-        try:
-            conclude(run)
-        except (OSError, ValueError) as error:  # what stopped the run is what the user has to hear
-            err.print(f"no diagnosis or report: {error}", markup=False)
-        raise
-    save(job.fast.to_plain(), run.last_model_file)
-    finish(run, job, watching.best.epoch, len(history.epoch), time.perf_counter() - began)
-    _write_embeddings(run, job)
-    conclude(run)
+    with run.locked():
+        carry_out(Work.of(run, job))
     return run
 
 
-def _fit(run: Run, job: Job, watching: Watching) -> keras.callbacks.History:
+@dataclass(frozen=True)
+class Work:
+    """A run, all that it needs, what watches it, and the state of all these."""
+
+    run: Run
+    job: Job
+    watching: Watching
+    state: State
+
+    @classmethod
+    def of(cls, run: Run, job: Job) -> Self:
+        """Return the work of a run whose directory is there."""
+        watching = watch(run, job)
+        return cls(run, job, watching, State(job, [*watching.callbacks, watching.events]))
+
+
+def carry_out(work: Work, saved: Saved | None = None) -> None:
+    """Train, from the start or from a checkpoint on, and write all that belongs to a run that is finished."""
+    run, job, watching = work.run, work.job, work.watching
+    err.print(f"run {run.path}: {job.images:,} images, {len(job.dataset.class_names)} classes", highlight=False)
+    with naming_lost_storage(run):
+        try:
+            _fit(work, saved)
+        except (CheckFailed, Interrupted):
+            try:
+                conclude(run)
+            except (OSError, ValueError) as error:  # what stopped the run is what the user has to hear
+                err.print(f"no diagnosis or report: {error}", markup=False)
+            raise
+        save(job.fast.to_plain(), run.last_model_file)
+        finish(run, job, watching.best.epoch, watching.history.epochs, watching.timing.total)
+        _write_embeddings(run, job)
+        conclude(run)
+
+
+def _fit(work: Work, saved: Saved | None) -> None:
+    run, job, watching, stop = work.run, work.job, work.watching, StopRequest()
+    epochs = job.config.training.epochs
+    callbacks = _callbacks(work, stop, saved)
     try:
-        with sigterm_interrupts(), naming_bad_files(job.config.data, job.dataset), stdout_to_stderr():
-            return job.trainer.fit(
-                job.batches("train", training=True),
-                epochs=job.config.training.epochs,
-                shuffle=False,  # the pipeline orders the examples
-                steps_per_epoch=job.steps_per_epoch,
-                validation_data=job.batches("validation"),
-                callbacks=list(watching.callbacks),
-                verbose=1 if sys.stderr.isatty() else 2,
-            )
-    except (KeyboardInterrupt, Interrupted) as stop:
+        with stop.listening(), naming_bad_files(job.config.data, job.dataset), stdout_to_stderr():
+            if saved is not None and saved.done(epochs):
+                callbacks.on_train_begin()
+                callbacks.on_train_end()
+            else:
+                _run_epochs(job, callbacks, saved)
+    except Interrupted as stopped:
         watching.close()
         save(job.fast.to_plain(), run.last_model_file)
-        code = stop.code if isinstance(stop, Interrupted) else 130
-        raise Interrupted(f"stopped; the last weights are in {run.last_model_file}", code) from stop
+        raise Interrupted(f"{stopped}; to go on: kerasnets train --resume {run.path}", stopped.code) from stopped
     except BaseException:
         watching.close()
         raise
+
+
+def _callbacks(work: Work, stop: StopRequest, saved: Saved | None) -> Callbacks:
+    """Return all callbacks, in order. The variables get a checkpoint's values first: some callbacks look at them."""
+    job, watching, trainer = work.job, work.watching, work.job.trainer
+    if saved is not None:
+        work.state.put_variables(saved)
+        trainer.steps_done = saved.step
+    every = Interval.parse(job.config.training.checkpoint_every)
+    found = [*watching.callbacks, Checkpointing(work.run, work.state, every, stop, watching.events.flush)]
+    if watching.averaged is not None:
+        found.append(KeepAverage(watching.averaged))
+    settings = {"epochs": job.config.training.epochs, "steps": job.steps_per_epoch, "verbose": _VERBOSE}
+    return Callbacks(found, work.state, saved, add_history=True, add_progbar=True, model=trainer, **settings)
+
+
+def _run_epochs(job: Job, callbacks: Callbacks, saved: Saved | None) -> None:
+    job.trainer.fit(
+        job.batches("train", training=True, start_step=saved.step if saved is not None else 0),
+        initial_epoch=saved.epoch if saved is not None else 0,
+        epochs=job.config.training.epochs,
+        shuffle=False,  # the pipeline orders the examples
+        steps_per_epoch=job.steps_per_epoch,
+        validation_data=job.batches("validation"),
+        callbacks=callbacks,
+        verbose=_VERBOSE,
+    )
 
 
 def _write_embeddings(run: Run, job: Job) -> None:

@@ -17,7 +17,7 @@ from kerasnets.telemetry.pages import ProbePages, ValidationPages
 from kerasnets.telemetry.profile import Profile
 from kerasnets.telemetry.tensorboard import TensorBoard
 from kerasnets.telemetry.writer import ProbeWriter
-from kerasnets.training.callbacks import BestWeights, History, Timing
+from kerasnets.training.callbacks import AveragedWeights, BestWeights, EarlyStopping, History, Timing
 from kerasnets.training.job import Job
 from kerasnets.training.nonfinite import Rollback, StopOnNonFinite
 from kerasnets.training.saving import save
@@ -30,6 +30,12 @@ class LiveDoctor(keras.callbacks.Callback):
         super().__init__()
         self._watch = watch
 
+    def get_state(self) -> dict[str, list[str]]:
+        return self._watch.get_state()
+
+    def set_state(self, state: Mapping[str, Sequence[str]]) -> None:
+        self._watch.set_state(state)
+
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         for finding in self._watch.check():
             remedy = f"; try {finding.remedy[0]}" if finding.remedy else ""
@@ -41,7 +47,10 @@ class Watching:
     """A run's callbacks, and those of them that are asked for something when training has ended."""
 
     callbacks: tuple[keras.callbacks.Callback, ...]
+    timing: Timing
     best: BestWeights
+    history: History
+    averaged: AveragedWeights | None
     events: Events
     hparams: HParams
     probe: ProbeWriter | None
@@ -65,22 +74,24 @@ def watch(run: Run, job: Job) -> Watching:
     events = Events(run.tensorboard, limit)
     hparams = HParams(events, run.path.name, job.config.model_dump(mode="json", exclude={"telemetry", "export"}))
     board = TensorBoard(events, main_head=main_head, graph=telemetry.graph, config=job.config.dump())
-    found: list[keras.callbacks.Callback] = [Timing(job.images)]
-    if settings.ema is not None:
-        found.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
+    timing = Timing(job.images)
+    found: list[keras.callbacks.Callback] = [timing]
+    averaged = AveragedWeights() if settings.ema is not None else None
+    found += [averaged] if averaged is not None else []
     found.append(_on_nonfinite(run, job))
     probe = None
     if job.probe is not None:
         probe = ProbeWriter(job.probe, run.telemetry, events, max_megabytes=limit, main_head=main_head)
         found += [probe, *([ProbePages(probe)] if telemetry.images else [])]
-    found += [History(run.path / "history.csv"), *_validation_pages(job, events), hparams]
+    history = History(run.path / "history.csv")
+    found += [history, *_validation_pages(job, events), hparams]
     if telemetry.profile is not None:
         found.append(Profile(run.tensorboard / "train", *telemetry.profile))
     found += [board, *([LiveDoctor(Watch(run.path, job.config))] if telemetry.doctor else []), best]
     if settings.early_stopping is not None:
         monitor, mode = f"val_{settings.monitor}", "max" if settings.monitor == "accuracy" else "min"
-        found.append(keras.callbacks.EarlyStopping(monitor=monitor, mode=mode, patience=settings.early_stopping))
-    return Watching(tuple(found), best, events, hparams, probe)
+        found.append(EarlyStopping(monitor=monitor, mode=mode, patience=settings.early_stopping))
+    return Watching(tuple(found), timing, best, history, averaged, events, hparams, probe)
 
 
 def _on_nonfinite(run: Run, job: Job) -> keras.callbacks.Callback:
