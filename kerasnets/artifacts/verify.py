@@ -22,6 +22,7 @@ from kerasnets.artifacts.process import ProcessRunner
 from kerasnets.artifacts.reference import Reference
 from kerasnets.console import progress
 from kerasnets.data import sources
+from kerasnets.data.raw import kept
 from kerasnets.run import Run
 
 BATCHES = (1, 2, 7)
@@ -54,9 +55,9 @@ class _Held:
         return np.stack([found[i % len(found)][:height, :width] for i in range(count)])
 
     def files(self, count: int) -> list[bytes]:
-        """Return the first `count` readable image files of the split as they lie on disk; none for an array source."""
-        paths = [path for i, path in enumerate(self.split.paths or ()) if i not in self.skip]
-        return [path.read_bytes() for path in paths[:count]]
+        """Return the first `count` readable images of the split as they are encoded; none for an array source."""
+        files = self.split.files
+        return [files.read(i) for i in kept(self.split, self.skip)[:count]] if files is not None else []
 
 
 def verify(run: Run, directory: Path, formats: Sequence[str], interface: dict[str, Any]) -> dict[str, Parity]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kerasnets.data.splitting import Examples
+from kerasnets.data.splitting import SPLITS, Examples
 from kerasnets.errors import UserError, nearest
 
 _IDX_UINT8 = 0x08
@@ -23,7 +23,7 @@ def digits() -> Examples:
     pixels = np.round(bunch.images * _DIGITS_SCALE).astype(np.uint8)[..., None]
     labels = bunch.target.astype(np.int32)
     names = tuple(str(name) for name in bunch.target_names)
-    return Examples(names, labels, ("train",) * len(labels), _numbered("digits", len(labels)), pixels)
+    return Examples(names, labels, _given("train", len(labels)), _numbered("digits", len(labels)), pixels)
 
 
 def idx(directory: Path) -> Examples:
@@ -35,8 +35,7 @@ def idx(directory: Path) -> Examples:
     Raises:
         UserError: A file is missing, cut short, or its numbers do not fit.
     """
-    images, labels = [], []
-    given: list[str] = []
+    images, labels, given = [], [], []
     ids: list[str] = []
     for prefix, split in (("train", "train"), ("t10k", "test")):
         if split == "test" and not any(directory.glob(f"{prefix}-images*")):
@@ -47,7 +46,7 @@ def idx(directory: Path) -> Examples:
             raise UserError(f"{directory}: {len(pixels)} {prefix} images, but {len(classes)} labels")
         images.append(pixels)
         labels.append(classes.astype(np.int32))
-        given += [split] * len(classes)
+        given.append(_given(split, len(classes)))
         ids += _numbered(split, len(classes))
     if len({array.shape[1:] for array in images}) > 1:
         raise UserError(f"{directory}: training and test images differ in size")
@@ -55,7 +54,7 @@ def idx(directory: Path) -> Examples:
     if not len(every):
         raise UserError(f"{directory}: there are no images in the files")
     names = tuple(str(k) for k in range(int(every.max()) + 1))
-    return Examples(names, every, tuple(given), tuple(ids), np.concatenate(images))
+    return Examples(names, every, np.concatenate(given), tuple(ids), np.concatenate(images))
 
 
 def _idx_file(directory: Path, stem: str) -> Path:
@@ -108,8 +107,7 @@ def npz(path: Path) -> Examples:
         for x, y, split in (("x_val", "y_val", "validation"), ("x_test", "y_test", "test"))
         if x in arrays or y in arrays
     ]
-    images, labels = [], []
-    given: list[str] = []
+    images, labels, given = [], [], []
     ids: list[str] = []
     for x, y, split in pairs:
         pixels, classes = _npz_images(path, arrays, x), _npz_labels(path, arrays, y)
@@ -117,12 +115,12 @@ def npz(path: Path) -> Examples:
             raise UserError(f"{path}: {len(pixels)} images in '{x}', but {len(classes)} labels in '{y}'")
         images.append(pixels)
         labels.append(classes)
-        given += [split] * len(classes)
+        given.append(_given(split, len(classes)))
         ids += _numbered(split, len(classes))
     if len({array.shape[1:] for array in images}) > 1:
         raise UserError(f"{path}: images of the splits differ in shape")
     every = np.concatenate(labels)
-    return Examples(_npz_names(path, arrays, every), every, tuple(given), tuple(ids), np.concatenate(images))
+    return Examples(_npz_names(path, arrays, every), every, np.concatenate(given), tuple(ids), np.concatenate(images))
 
 
 def _npz_array(path: Path, arrays: dict[str, np.ndarray], name: str) -> np.ndarray:
@@ -157,6 +155,10 @@ def _npz_names(path: Path, arrays: dict[str, np.ndarray], labels: np.ndarray) ->
     if names and len(names) < count:
         raise UserError(f"{path}: {len(names)} class_names, but labels up to {count - 1}")
     return names or tuple(str(k) for k in range(count))
+
+
+def _given(split: str, count: int) -> np.ndarray:
+    return np.full(count, SPLITS.index(split), np.uint8)
 
 
 def _numbered(split: str, count: int) -> tuple[str, ...]:

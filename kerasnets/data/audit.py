@@ -1,21 +1,23 @@
 """What is wrong with the files of a data set, one by one. Imports no TensorFlow."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+
+import numpy as np
 
 from kerasnets.data import decode
 from kerasnets.data.decode import DecodeError
+from kerasnets.data.encoded import Encoded
+from kerasnets.data.raw import in_threads
 from kerasnets.data.sources import Split
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A file that cannot be used: its index in the split, and why, without the path."""
+    """An image that cannot be used: its index in the split, where it lies, and why."""
 
     index: int
-    path: Path
+    path: str
     reason: str
 
 
@@ -30,22 +32,22 @@ def unreadable(
         workers: Threads that decode; 0: one a core and a few more.
         progress: Called after each file.
     """
-    if split.paths is None:
+    files = split.files
+    if files is None:
         return []
     problems = []
-    with ThreadPoolExecutor(workers or None) as pool:
-        reasons = pool.map(lambda path: _reason(path, channels), split.paths)
-        for index, (path, reason) in enumerate(zip(split.paths, reasons, strict=True)):
-            if reason is not None:
-                problems.append(Problem(index, path, reason))
-            if progress is not None:
-                progress()
+    reasons = in_threads(lambda index: _reason(files, index, channels), np.arange(len(files)), workers)
+    for index, reason in enumerate(reasons):
+        if reason is not None:
+            problems.append(Problem(index, files.name(index), reason))
+        if progress is not None:
+            progress()
     return problems
 
 
-def _reason(path: Path, channels: int) -> str | None:
+def _reason(files: Encoded, index: int, channels: int) -> str | None:
     try:
-        decode.pillow(path.read_bytes(), channels)
+        decode.pillow(files.read(index), channels)
     except DecodeError as error:
         return str(error)
     except OSError as error:

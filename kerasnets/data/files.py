@@ -2,17 +2,57 @@
 
 import csv
 import os
-from collections import Counter
+from array import array
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from kerasnets.data.splitting import Examples
+from kerasnets.data.encoded import Files
+from kerasnets.data.splitting import SPLITS, Examples
+from kerasnets.data.strings import Strings, repeated
 from kerasnets.errors import UserError, nearest
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".gif", ".webp"})
 _FOLDERS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
 _SPLIT_WORDS = {**_FOLDERS, "training": "train", "testing": "test"}
+
+
+class _Columns:
+    """The label and the split of each example, as they come."""
+
+    def __init__(self) -> None:
+        self._classes: dict[str, int] = {}
+        self._labels, self._given = array("i"), array("B")
+
+    def add(self, label: str, split: str) -> None:
+        self._labels.append(self._classes.setdefault(label, len(self._classes)))
+        self._given.append(SPLITS.index(split))
+
+    def examples(self, root: Path, files: Files, ids: Strings, ignored: int = 0) -> Examples:
+        """Return the examples, classes sorted by name.
+
+        Raises:
+            UserError: A class has no training images, there is one class only, or an image is listed twice.
+        """
+        seen, labels, given = list(self._classes), np.array(self._labels, np.int32), np.array(self._given, np.uint8)
+        known = np.zeros(len(seen), bool)
+        known[labels[given == SPLITS.index("train")]] = True
+        names = sorted(name for name, trained in zip(seen, known, strict=True) if trained)
+        unknown = np.flatnonzero(~known[labels])
+        if unknown.size:
+            label, split = seen[labels[unknown[0]]], SPLITS[given[unknown[0]]]
+            raise UserError(
+                f"{root}: class '{label}' of the {split} split has no training images{nearest(label, names)}"
+            )
+        if len(names) == 1:
+            raise UserError(f"{root}: only one class, '{names[0]}'; a classifier needs two")
+        twice = repeated(ids)
+        if twice is not None:
+            raise UserError(f"{root}: {twice} is listed more than once")
+        place = {name: i for i, name in enumerate(names)}
+        numbers = np.array([place[name] for name in seen], np.int32)[labels]
+        return Examples(tuple(names), numbers, given, ids, files=files, ignored=ignored)
 
 
 def folder(root: Path) -> Examples:
@@ -28,37 +68,36 @@ def folder(root: Path) -> Examples:
     splits = {_FOLDERS[d.name]: d for d in _visible(root) if d.is_dir() and d.name in _FOLDERS}
     if "train" not in splits:
         splits = {"train": root}
-    labels: list[str] = []
-    found: list[Path] = []
-    given: list[str] = []
-    ignored = 0
-    for split, top in splits.items():
-        for directory in (d for d in _visible(top) if d.is_dir()):
-            images, others = _images(directory)
-            ignored += others
-            found += images
-            labels += [directory.name] * len(images)
-            given += [split] * len(images)
-    if not found:
+    columns, ignored = _Columns(), 0
+
+    def images() -> Iterator[str]:
+        nonlocal ignored
+        for split, top in splits.items():
+            for directory in (d for d in _visible(top) if d.is_dir()):
+                for name in _below(directory, root):
+                    if os.path.splitext(name)[1].lower() in EXTENSIONS:
+                        columns.add(directory.name, split)
+                        yield name
+                    else:
+                        ignored += 1
+
+    names = Strings.of(images())
+    if not len(names):
         raise UserError(f"data.path: no images under {root}; wanted: {root.name}/<class>/<image>.jpg")
-    return _examples(root, found, labels, given, ignored)
+    return columns.examples(root, Files(os.fspath(root), names), names, ignored)
 
 
 def _visible(directory: Path) -> list[Path]:
     return sorted(entry for entry in directory.iterdir() if not entry.name.startswith("."))
 
 
-def _images(directory: Path) -> tuple[list[Path], int]:
-    """Return the image files anywhere below a folder, sorted, and how many other files there are."""
-    images, others = [], 0
+def _below(directory: Path, root: Path) -> Iterator[str]:
+    """Yield the files anywhere below a folder, sorted, their names relative to `root`."""
     for parent, folders, names in os.walk(directory, followlinks=True):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        prefix = Path(os.path.relpath(parent, root)).as_posix()
         for name in sorted(name for name in names if not name.startswith(".")):
-            if os.path.splitext(name)[1].lower() in EXTENSIONS:
-                images.append(Path(parent, name))
-            else:
-                others += 1
-    return images, others
+            yield f"{prefix}/{name}"
 
 
 def table(path: Path) -> Examples:
@@ -71,55 +110,47 @@ def table(path: Path) -> Examples:
     """
     if not path.is_file():
         raise UserError(f"data.path: {path} is not a CSV file")
+    columns = _Columns()
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, skipinitialspace=True)
-            columns = tuple(reader.fieldnames or ())
-            rows = [(reader.line_num, row) for row in reader]
+        names = Strings.of(_listed(path, columns))
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"data.path: {path} is not a CSV file in UTF-8 ({error})") from error
-    for column in ("path", "label"):
-        if column not in columns:
-            raise UserError(f"{path}: no column '{column}'{nearest(column, columns)}; it has {', '.join(columns)}")
-    found, labels, given = [], [], []
-    for line, row in rows:
-        if not row["path"] or not row["label"]:
-            raise UserError(f"{path}, line {line}: path or label is empty")
-        word = (row.get("split") or "train").strip().lower()
-        if word not in _SPLIT_WORDS:
-            raise UserError(
-                f"{path}, line {line}: split '{word}' is none of train, val, test{nearest(word, _SPLIT_WORDS)}"
-            )
-        found.append(path.parent / row["path"])
-        labels.append(row["label"])
-        given.append(_SPLIT_WORDS[word])
-    if not found:
+    if not len(names):
         raise UserError(f"{path}: there are no images in it")
-    _all_exist(path, found)
-    return _examples(path.parent, found, labels, given)
+    files = Files(os.fspath(path.parent), names)
+    _all_exist(path, files)
+    return columns.examples(path.parent, files, Strings.of(_id(name, path.parent) for name in names))
 
 
-def _all_exist(table_path: Path, found: list[Path]) -> None:
-    missing = [image for image in found if not image.is_file()]
+def _listed(path: Path, columns: _Columns) -> Iterator[str]:
+    """Yield the paths of a table as they are written, a row at a time, and put labels and splits into `columns`."""
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file, skipinitialspace=True)
+        header = tuple(reader.fieldnames or ())
+        for column in ("path", "label"):
+            if column not in header:
+                raise UserError(f"{path}: no column '{column}'{nearest(column, header)}; it has {', '.join(header)}")
+        for row in reader:
+            where = f"{path}, line {reader.line_num}"
+            if not row["path"] or not row["label"]:
+                raise UserError(f"{where}: path or label is empty")
+            word = (row.get("split") or "train").strip().lower()
+            if word not in _SPLIT_WORDS:
+                raise UserError(f"{where}: split '{word}' is none of train, val, test{nearest(word, _SPLIT_WORDS)}")
+            columns.add(row["label"], _SPLIT_WORDS[word])
+            yield row["path"]
+
+
+def _id(name: str, root: Path) -> str:
+    """Return a path of a table without detours: relative to the table's folder, whatever it was written as."""
+    plain = os.path.normpath(name)
+    if plain.startswith(("/", "..")):
+        plain = os.path.relpath(root / name, root)
+    return Path(plain).as_posix()
+
+
+def _all_exist(table_path: Path, files: Files) -> None:
+    missing = [index for index in range(len(files)) if not os.path.isfile(files.name(index))]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise UserError(f"{table_path}: {missing[0]} does not exist{more}")
-
-
-def _examples(root: Path, found: list[Path], labels: list[str], given: list[str], ignored: int = 0) -> Examples:
-    names = sorted({label for label, split in zip(labels, given, strict=True) if split == "train"})
-    known = set(names)
-    for label, split in zip(labels, given, strict=True):
-        if label not in known:
-            raise UserError(
-                f"{root}: class '{label}' of the {split} split has no training images{nearest(label, names)}"
-            )
-    if len(names) == 1:
-        raise UserError(f"{root}: only one class, '{names[0]}'; a classifier needs two")
-    ids = tuple(Path(os.path.relpath(image, root)).as_posix() for image in found)
-    twice = [name for name, count in Counter(ids).items() if count > 1]
-    if twice:
-        raise UserError(f"{root}: {twice[0]} is listed more than once")
-    index = {name: i for i, name in enumerate(names)}
-    numbers = np.array([index[label] for label in labels], np.int32)
-    return Examples(tuple(names), numbers, tuple(given), ids, paths=tuple(found), ignored=ignored)
+        raise UserError(f"{table_path}: {files.name(missing[0])} does not exist{more}")

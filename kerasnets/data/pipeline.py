@@ -6,7 +6,7 @@ several at once, then augmented by the batch. Parallelism is explicit: tf.data's
 
 import os
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import tensorflow as tf
@@ -15,6 +15,7 @@ from kerasnets.config.sections import Augment, RandomResizedCrop
 from kerasnets.data import decode, decode_graph
 from kerasnets.data.augment import Augmenter
 from kerasnets.data.draws import Draws, shuffled
+from kerasnets.data.encoded import Encoded
 from kerasnets.data.geometry import windows
 from kerasnets.data.preprocessing import Preprocessing
 from kerasnets.data.raw import kept
@@ -38,12 +39,17 @@ def steps_per_epoch(examples: int, batch_size: int) -> int:
 class _Order:
     """Which example of a split comes at which position of an epoch."""
 
-    indices: np.ndarray
+    indices: Tensor
     seed: int
     random: bool
 
+    @classmethod
+    def of(cls, indices: np.ndarray, seed: int, random: bool) -> Self:
+        """Keep int64 indices as a tensor: as an array they would be copied into each graph that uses them."""
+        return cls(tf.constant(indices), seed, random)
+
     def __len__(self) -> int:
-        return len(self.indices)
+        return int(self.indices.shape[0])
 
     def __call__(self, epoch: Tensor, positions: Tensor) -> Tensor:
         """Return indices into the split for int64 positions: a permutation in O(1) memory where random."""
@@ -107,12 +113,12 @@ def batches(
         UserError: Nothing is left to read, or the cache is wanted with random windows.
         tf.errors.InvalidArgumentError: While iterating, for a file that cannot be decoded.
     """
-    indices = np.array(kept(split, skip), np.int64)
+    indices = kept(split, skip)
     if not indices.size:
         raise UserError("a split of the data has no readable images")
     wanted = (augment if training else None) or Augment()
     workers = workers or os.cpu_count() or 1
-    order = _Order(indices, seed, training)
+    order = _Order.of(indices, seed, training)
     resize = _Resize(preprocessing, wanted.random_resized_crop, seed)
     source: _Memory | _Files
     if split.images is not None:
@@ -120,7 +126,7 @@ def batches(
     elif cache == "memory":
         source = _Memory(_decoded(split, indices, resize, workers), order, None, batch_size, workers)
     else:
-        source = _Files(_names(split), order, resize, batch_size, workers)
+        source = _Files(_encoded(split), order, resize, batch_size, workers)
     last = _FOREVER if training else steps_per_epoch(len(order), batch_size)
     labels = tf.constant(split.labels)
 
@@ -131,10 +137,16 @@ def batches(
         return Augmenter(wanted, preprocessing, seed)(pixels, targets, epoch, first)
 
     found = source.batches(start_step, last, finish)
+    return found.prefetch(_PREFETCH).with_options(_options())
+
+
+def _options() -> tf.data.Options:
     options = tf.data.Options()
     options.autotune.enabled = False
     options.deterministic = True
-    return found.prefetch(_PREFETCH).with_options(options)
+    # Rewriting the graph would copy every tensor that it holds: images in memory, names of files.
+    options.experimental_optimization.apply_default_optimizations = False
+    return options
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +181,7 @@ class _Memory:
 class _Files:
     """Images that are files, decoded and resized one by one."""
 
-    names: tuple[str, ...]
+    files: Encoded
     order: _Order
     resize: _Resize
     batch_size: int
@@ -181,7 +193,7 @@ class _Files:
         Every step has `batch_size` slots; the slots past an epoch's end are not decoded and cut off again, so that
         decoding goes on across the end of an epoch.
         """
-        names = tf.constant(self.names)
+        read = self.files.reader()
         size = self.batch_size
         slots = steps_per_epoch(len(self.order), size) * size
         height, width = self.resize.preprocessing.image_size
@@ -193,7 +205,7 @@ class _Files:
             index = self.order(epoch, tf.minimum(position, len(self.order) - 1))
             pixels = tf.cond(
                 position < len(self.order),
-                lambda: self._read(tf.gather(names, index), epoch, position),
+                lambda: self._decode(read(index), epoch, position),
                 lambda: tf.zeros((height, width, channels)),
             )
             return tf.ensure_shape(pixels, (height, width, channels)), index
@@ -209,13 +221,15 @@ class _Files:
         # One at a time: decoding has the cores.
         return tf.data.Dataset.zip(tf.data.Dataset.range(start, end), decoded).map(batch, num_parallel_calls=1)
 
-    def _read(self, name: Tensor, epoch: Tensor, position: Tensor) -> Tensor:
-        pixels = decode.tensorflow(tf.io.read_file(name), self.resize.preprocessing.channels)
+    def _decode(self, encoded: Tensor, epoch: Tensor, position: Tensor) -> Tensor:
+        pixels = decode.tensorflow(encoded, self.resize.preprocessing.channels)
         return self.resize(pixels[None], epoch, position)[0]
 
 
-def _names(split: Split) -> tuple[str, ...]:
-    return tuple(os.fspath(path) for path in split.paths or ())
+def _encoded(split: Split) -> Encoded:
+    if split.files is None:
+        raise ValueError("a split has either images or files")
+    return split.files
 
 
 def _decoded(split: Split, indices: np.ndarray, resize: _Resize, workers: int) -> np.ndarray:
@@ -224,7 +238,7 @@ def _decoded(split: Split, indices: np.ndarray, resize: _Resize, workers: int) -
         raise UserError("data.cache: 'memory' keeps resized images, which random_resized_crop cannot use; take 'none'")
     preprocessing = resize.preprocessing
     images = np.zeros((len(split), *preprocessing.image_size, preprocessing.channels), np.float32)
-    files = _Files(_names(split), _Order(indices, 0, False), resize, 1, workers)
+    files = _Files(_encoded(split), _Order.of(indices, 0, False), resize, 1, workers)
     for pixels, index in files.batches(0, len(indices), lambda pixels, index, epoch, first: (pixels, index)):
         images[index.numpy()] = pixels.numpy()
     return images

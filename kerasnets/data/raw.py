@@ -1,69 +1,83 @@
 """Raw pixels of a split, in order, through Pillow. Imports no TensorFlow."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
-from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image
 
 from kerasnets.data import decode
 from kerasnets.data.decode import DecodeError
+from kerasnets.data.encoded import Encoded
 from kerasnets.data.sources import Split
+
+Result = TypeVar("Result")
 
 _AHEAD = 4  # images in flight for each thread: enough to keep it busy, few enough to stay small
 
 
-def read(path: Path, channels: int) -> np.ndarray:
-    """Return a file's pixels, uint8 `[h, w, channels]`.
+def read(files: Encoded, index: int, channels: int) -> np.ndarray:
+    """Return an encoded image's pixels, uint8 `[h, w, channels]`.
 
     Raises:
-        DecodeError: It cannot be read or decoded; the message begins with the path.
+        DecodeError: It cannot be read or decoded; the message begins with its name.
     """
     try:
-        return decode.pillow(path.read_bytes(), channels)
+        return decode.pillow(files.read(index), channels)
     except (DecodeError, OSError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise DecodeError(f"{path}: {reason}") from error
+        raise DecodeError(f"{files.name(index)}: {reason}") from error
 
 
 def picture(split: Split, index: int) -> Image.Image:
     """Return an image as training sees it before its resize: 8-bit RGB (grey for grey arrays), upright.
 
     Raises:
-        DecodeError: Its file cannot be read or decoded; the message begins with the path.
+        DecodeError: It cannot be read or decoded; the message begins with its name.
     """
-    pixels = read(split.paths[index], 3) if split.paths is not None else split.images[index]  # type: ignore[index]
+    pixels = read(split.files, index, 3) if split.files is not None else split.images[index]  # type: ignore[index]
     return Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)
 
 
-def kept(split: Split, skip: frozenset[int]) -> list[int]:
-    """Return the indices of a split's examples that are used."""
-    return [i for i in range(len(split)) if i not in skip]
+def kept(split: Split, skip: frozenset[int]) -> np.ndarray:
+    """Return the indices of a split's examples that are used, int64, ascending."""
+    used = np.ones(len(split), bool)
+    used[list(skip)] = False
+    return np.flatnonzero(used)
 
 
-def raw_images(split: Split, channels: int, indices: list[int], workers: int = 0) -> Iterator[np.ndarray]:
+def raw_images(split: Split, channels: int, indices: np.ndarray, workers: int = 0) -> Iterator[np.ndarray]:
     """Yield uint8 `[h, w, channels]` of the examples at `indices`, in that order, files decoded in threads.
 
     Raises:
-        DecodeError: A file cannot be decoded; the message begins with its path.
+        DecodeError: A file cannot be decoded; the message begins with its name.
     """
-    if split.images is not None:
-        for i in indices:
-            yield decode.with_channels(split.images[i], channels)
-        return
-    paths = [split.paths[i] for i in indices] if split.paths is not None else []
+    images, files = split.images, split.files
+    if images is not None:
+        yield from (decode.with_channels(images[i], channels) for i in indices.tolist())
+    elif files is not None:
+        yield from in_threads(lambda index: read(files, index, channels), indices, workers)
+
+
+def in_threads(task: Callable[[int], Result], indices: np.ndarray, workers: int = 0) -> Iterator[Result]:
+    """Yield `task(index)` of each index, in order, worked out in threads a few ahead of the reader.
+
+    Args:
+        task: What to do.
+        indices: int64 `[n]`.
+        workers: Threads; 0: one a core and a few more.
+    """
     with ThreadPoolExecutor(workers or None) as pool:
-        waiting = iter(paths)
-        ahead = _AHEAD * pool._max_workers
-        running: deque[Future[np.ndarray]] = deque(pool.submit(read, path, channels) for path in islice(waiting, ahead))
+        running: deque[Future[Result]] = deque()
         try:
+            for index in indices:
+                running.append(pool.submit(task, int(index)))
+                if len(running) > _AHEAD * pool._max_workers:
+                    yield running.popleft().result()
             while running:
-                pixels = running.popleft().result()
-                running.extend(pool.submit(read, path, channels) for path in islice(waiting, 1))
-                yield pixels
+                yield running.popleft().result()
         finally:
             for future in running:
                 future.cancel()
@@ -84,7 +98,7 @@ def raw_batches(
         workers: Threads that decode; 0: one a core and a few more.
 
     Raises:
-        DecodeError: A file cannot be decoded; the message begins with its path.
+        DecodeError: A file cannot be decoded; the message begins with its name.
     """
     indices = kept(split, skip)
     images: list[np.ndarray] = []

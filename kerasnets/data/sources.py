@@ -3,7 +3,7 @@
 Imports no TensorFlow.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,32 +12,32 @@ import numpy as np
 from kerasnets.config import Data
 from kerasnets.data import files
 from kerasnets.data.arrays import digits, idx, npz
-from kerasnets.data.splitting import Examples, complete
+from kerasnets.data.encoded import Encoded
+from kerasnets.data.splitting import SPLITS, Examples, complete
+from kerasnets.data.strings import Strings
 from kerasnets.errors import UserError, nearest
-
-SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Labelled images, either in memory or as files.
+    """Labelled images, either as pixels in memory or as encoded bytes.
 
     Attributes:
         labels: int32 `[n]`, indices into the class names.
         images: uint8 `[n, h, w, c]`, or None.
-        paths: One file for each label, or None.
+        files: An encoded image for each label, or None.
         ids: A name for each image, unique in its data set: its path below the root, or such as `train/123`.
     """
 
     labels: np.ndarray
     images: np.ndarray | None
-    paths: tuple[Path, ...] | None
-    ids: tuple[str, ...]
+    files: Encoded | None
+    ids: Sequence[str]
 
     def __post_init__(self) -> None:
-        if (self.images is None) == (self.paths is None):
-            raise ValueError("a split has either images or paths")
-        members = self.paths if self.images is None else self.images
+        if (self.images is None) == (self.files is None):
+            raise ValueError("a split has either images or files")
+        members = self.files if self.images is None else self.images
         if members is None or not len(self.labels) == len(self.ids) == len(members):
             raise ValueError("labels, ids and images of a split differ in number")
 
@@ -115,12 +115,12 @@ def load(data: Data, *, seed: int) -> Dataset:
 
 
 def _split(examples: Examples, index: np.ndarray) -> Split:
-    images, paths = examples.images, examples.paths
+    images, files, ids = examples.images, examples.files, examples.ids
     return Split(
         labels=examples.labels[index],
         images=None if images is None else images[index],
-        paths=None if paths is None else tuple(paths[i] for i in index),
-        ids=tuple(examples.ids[i] for i in index),
+        files=None if files is None else files.take(index),
+        ids=ids.take(index) if isinstance(ids, Strings) else tuple(ids[i] for i in index),
     )
 
 

@@ -1,12 +1,14 @@
 """Which example goes into which split: given by the source, or drawn per class and by seed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
+from kerasnets.data.encoded import Encoded
 from kerasnets.errors import UserError
 
+SPLITS = ("train", "validation", "test")
 _SALT = 0x5B11  # keeps these draws apart from others made from the same seed
 
 
@@ -17,19 +19,19 @@ class Examples:
     Attributes:
         class_names: In the order of the labels.
         labels: int32 `[n]`.
-        given: Split of each example: "train", "validation" or "test".
+        given: Split of each example, uint8 `[n]`, an index into `SPLITS`.
         ids: Unique names.
         images: uint8 `[n, h, w, c]`, or None.
-        paths: Files, or None.
+        files: Encoded images, or None.
         ignored: Files left aside because they are not images by name.
     """
 
     class_names: tuple[str, ...]
     labels: np.ndarray
-    given: tuple[str, ...]
-    ids: tuple[str, ...]
+    given: np.ndarray
+    ids: Sequence[str]
     images: np.ndarray | None = None
-    paths: tuple[Path, ...] | None = None
+    files: Encoded | None = None
     ignored: int = 0
 
 
@@ -45,8 +47,7 @@ def complete(examples: Examples, validation: float, test: float, seed: int) -> d
     Raises:
         UserError: A split would be empty.
     """
-    given = np.asarray(examples.given)
-    parts = {name: np.flatnonzero(given == name) for name in ("train", "validation", "test")}
+    parts = {name: np.flatnonzero(examples.given == place) for place, name in enumerate(SPLITS)}
     shares = {
         "validation": validation if not parts["validation"].size else 0.0,
         "test": test if not parts["test"].size else 0.0,
@@ -65,8 +66,10 @@ def _draw(train: np.ndarray, labels: np.ndarray, shares: dict[str, float], seed:
     """Return `train` cut into train, validation and test, per class, rounding to nearest; one stays for training."""
     generator = np.random.default_rng([seed, _SALT])
     drawn: dict[str, list[np.ndarray]] = {"train": [], "validation": [], "test": []}
-    for label in np.unique(labels[train]):
-        members = generator.permutation(train[labels[train] == label])
+    _, sizes = np.unique(labels[train], return_counts=True)
+    by_class = train[np.argsort(labels[train], kind="stable")]
+    for whole in np.split(by_class, np.cumsum(sizes)[:-1]) if train.size else []:
+        members = generator.permutation(whole)
         size = members.size
         for name, share in shares.items():
             count = min(round(share * size), members.size - 1)

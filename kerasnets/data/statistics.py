@@ -53,14 +53,14 @@ def measure(
         UserError: Nothing is left to measure.
     """
     indices = kept(split, skip)
-    if not indices:
+    if not indices.size:
         raise UserError("the data has no readable training images")
     if len(indices) > SAMPLE:
         drawn = np.random.default_rng([seed, _SALT]).choice(len(indices), SAMPLE, replace=False)
-        indices = [indices[i] for i in sorted(drawn)]
-    if split.paths is None:
+        indices = indices[np.sort(drawn)]
+    if split.files is None:
         return _measure(split, channels, resize, indices)
-    path = _cache_file([split.paths[i] for i in indices], f"{definition} {channels}")
+    path = _cache_file(split.files.fingerprint(indices), f"{definition} {channels}")
     found = _read(path)
     if found is None:
         found = _measure(split, channels, resize, indices)
@@ -68,7 +68,9 @@ def measure(
     return found
 
 
-def _measure(split: Split, channels: int, resize: Callable[[np.ndarray], np.ndarray], indices: list[int]) -> Statistics:
+def _measure(
+    split: Split, channels: int, resize: Callable[[np.ndarray], np.ndarray], indices: np.ndarray
+) -> Statistics:
     total: np.ndarray | float = 0.0
     squares: np.ndarray | float = 0.0
     for pixels in _resized(split, channels, resize, indices):
@@ -82,7 +84,7 @@ def _measure(split: Split, channels: int, resize: Callable[[np.ndarray], np.ndar
 
 
 def _resized(
-    split: Split, channels: int, resize: Callable[[np.ndarray], np.ndarray], indices: list[int]
+    split: Split, channels: int, resize: Callable[[np.ndarray], np.ndarray], indices: np.ndarray
 ) -> Iterator[np.ndarray]:
     """Yield float32 `[N, h, w, C]`: batches of an array's images, files one at a time."""
     if split.images is None:
@@ -94,17 +96,15 @@ def _resized(
         yield resize(np.stack(raw[start : start + _BATCH]).astype(np.float32))
 
 
-def _cache_file(paths: list[Path], definition: str) -> Path:
-    """Return where the statistics of these files are kept; a changed file (size or time) leads elsewhere."""
-    digest = hashlib.sha256(definition.encode())
-    for path in paths:
-        with suppress(OSError):  # a file that is gone is reported when it is decoded
-            status = path.stat()
-            digest.update(
-                f"{path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}\n".encode(errors="surrogateescape")
-            )
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return root / "kerasnets" / "statistics" / f"{digest.hexdigest()[:32]}.npz"
+def _cache_file(fingerprint: str, definition: str) -> Path:
+    """Return where the statistics of these images are kept; a changed one leads elsewhere."""
+    digest = hashlib.sha256(f"{definition}\0{fingerprint}".encode())
+    return cache_root() / "statistics" / f"{digest.hexdigest()[:32]}.npz"
+
+
+def cache_root() -> Path:
+    """Return the user's directory for what can be made again."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kerasnets"
 
 
 def _read(path: Path) -> Statistics | None:

@@ -1,5 +1,6 @@
 """What a set of images is like: classes, counts, sizes, colours. Imports no TensorFlow."""
 
+import io
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from PIL import Image
 from kerasnets.config import Data
 from kerasnets.data import sources
 from kerasnets.data.decode import DecodeError
+from kerasnets.data.encoded import Encoded
 from kerasnets.data.raw import read
 from kerasnets.data.splitting import Examples
 from kerasnets.errors import UserError
@@ -90,17 +92,17 @@ def source_of(path: Path) -> Source:
 
 def look(source: Source, examples: Examples) -> Facts:
     """Count classes and splits, and measure sizes and channels of the training images."""
-    given = np.asarray(examples.given)
-    train = np.flatnonzero(given == "train")
+    train = np.flatnonzero(examples.given == sources.SPLITS.index("train"))
     if not train.size:
         raise UserError("the data has no training images")
+    given = np.bincount(examples.given, minlength=len(sources.SPLITS))
     counts = np.bincount(examples.labels[train], minlength=len(examples.class_names)).tolist()
     sizes, channels, unreadable = _measured(examples, train)
     areas = sizes.prod(axis=1)
     ratios = sizes.max(axis=1) / sizes.min(axis=1)
     return Facts(
         source=source,
-        images={split: int(np.count_nonzero(given == split)) for split in sources.SPLITS if (given == split).any()},
+        images={name: count for name, count in zip(sources.SPLITS, given.tolist(), strict=True) if count},
         classes=dict(zip(examples.class_names, counts, strict=True)),
         smallest=_pair(sizes[areas.argmin()]),
         median=_pair(np.median(sizes, axis=0)),
@@ -122,26 +124,28 @@ def _measured(examples: Examples, train: np.ndarray) -> tuple[np.ndarray, int, i
         shape = examples.images.shape
         return np.array([shape[1:3]]), shape[3], 0
     drawn = np.sort(np.random.default_rng(0).permutation(train)[:_SAMPLE])
-    paths = [examples.paths[i] for i in drawn] if examples.paths is not None else []
-    sizes = [size for size in map(_size, paths) if size is not None]
+    if examples.files is None:
+        raise ValueError("examples have either images or files")
+    files = examples.files.take(drawn)
+    sizes = [size for size in (_size(files, i) for i in range(len(files))) if size is not None]
     if not sizes:
-        raise UserError(f"none of the {len(paths)} images looked at can be read; the first is {paths[0]}")
-    every = max(len(paths) // _DECODED, 1)
-    channels = 1 if all(map(_is_grey, paths[::every])) else 3
-    return np.array(sizes), channels, len(paths) - len(sizes)
+        raise UserError(f"none of the {len(files)} images looked at can be read; the first is {files.name(0)}")
+    every = max(len(files) // _DECODED, 1)
+    channels = 1 if all(_is_grey(files, i) for i in range(0, len(files), every)) else 3
+    return np.array(sizes), channels, len(files) - len(sizes)
 
 
-def _size(path: Path) -> tuple[int, int] | None:
+def _size(files: Encoded, index: int) -> tuple[int, int] | None:
     try:
-        with Image.open(path) as image:
+        with Image.open(io.BytesIO(files.read(index))) as image:
             return image.height, image.width
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return None
 
 
-def _is_grey(path: Path) -> bool:
+def _is_grey(files: Encoded, index: int) -> bool:
     try:
-        pixels = read(path, 3)
+        pixels = read(files, index, 3)
     except DecodeError:
         return True  # says nothing of the others
     return bool((pixels == pixels[..., :1]).all())

@@ -1,6 +1,7 @@
 """Labelled images to evaluate on: a split of the data that a model was trained on, or others."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy as np
 from kerasnets import config as configs
 from kerasnets.config import Config
 from kerasnets.data import sources
+from kerasnets.data.encoded import Files
 from kerasnets.data.files import EXTENSIONS
 from kerasnets.data.sources import Split
 from kerasnets.errors import UserError, nearest
@@ -33,7 +35,7 @@ def folder(path: Path, labels: Sequence[str], split: str) -> Split:
         raise UserError(f"--data {path}: no images in it; wanted: {path.name}/<class>/<image>.jpg")
     paths = tuple(p for _, p in found)
     ids = tuple(p.relative_to(path).as_posix() for p in paths)
-    return Split(np.array([i for i, _ in found], np.int32), None, paths, ids)
+    return Split(np.array([i for i, _ in found], np.int32), None, Files.of(paths), ids)
 
 
 def _subfolders(path: Path) -> list[str]:
@@ -74,4 +76,4 @@ def split_of(config: Config, labels: Sequence[str], split: str) -> Split:
     dataset = sources.load(config.data, seed=config.seed)
     found = dataset.split(split)
     numbers = np.array(_numbers(dataset.class_names, labels, "the data"), np.int32)
-    return Split(numbers[found.labels], found.images, found.paths, found.ids)
+    return replace(found, labels=numbers[found.labels])

@@ -17,7 +17,7 @@ from kerasnets.errors import UserError
 def unreadable(data: Data, dataset: Dataset) -> list[tuple[str, Problem]]:
     """Return (split, problem) for every file that cannot be decoded, over all splits; shows progress."""
     workers, channels = data.workers or environment.cores(), data.channels or 3
-    files = sum(len(split) for split in dataset.splits.values() if split.paths is not None)
+    files = sum(len(split) for split in dataset.splits.values() if split.files is not None)
     found: list[tuple[str, Problem]] = []
     with progress("check files", total=files) as advance:
         for name, split in dataset.splits.items():

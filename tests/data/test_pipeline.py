@@ -12,6 +12,7 @@ from PIL import Image
 
 from kerasnets.config import Augment
 from kerasnets.data import pipeline
+from kerasnets.data.encoded import Files
 from kerasnets.data.preprocessing import Preprocessing
 from kerasnets.data.raw import raw_batches
 from kerasnets.data.sources import Split
@@ -48,7 +49,12 @@ def files(memory: Split, tmp_path_factory: pytest.TempPathFactory) -> Split:
     assert memory.images is not None
     for name, image in zip(memory.ids, memory.images, strict=True):
         Image.fromarray(image).save(root / f"{name}.png")
-    return Split(memory.labels, None, tuple(root / f"{name}.png" for name in memory.ids), memory.ids)
+    return Split(memory.labels, None, Files.of(root / f"{name}.png" for name in memory.ids), memory.ids)
+
+
+def paths(split: Split) -> list[Path]:
+    assert isinstance(split.files, Files)
+    return [split.files.path(i) for i in range(len(split))]
 
 
 TRAINING: dict[str, Any] = {"classes": CLASSES, "batch_size": 8, "seed": 3, "training": True, "workers": 2}
@@ -134,10 +140,9 @@ def test_validation_is_never_augmented(memory: Split) -> None:
 
 
 def test_skipped_examples_are_left_out_before_decoding(files: Split, tmp_path: Path) -> None:
-    assert files.paths is not None
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"hello")
-    split = Split(files.labels, None, (broken, *files.paths[1:]), files.ids)
+    split = Split(files.labels, None, Files.of([broken, *paths(files)[1:]]), files.ids)
     skip = frozenset({0, 5})
     assert sorted(order(batches(split, 3, skip=skip))) == sorted(set(range(COUNT)) - skip)
     assert order(batches(split, skip=skip)) == sorted(set(range(COUNT)) - skip)
@@ -151,13 +156,12 @@ def test_nothing_left(memory: Split) -> None:
 
 
 def test_cache_holds_the_same_batches_without_the_files(files: Split, tmp_path: Path) -> None:
-    assert files.paths is not None
     augment = Augment(flip=True, pad_crop=2)
     crop = Preprocessing((6, 6), 1, "crop", 0.8, (100.0,), (50.0,))
     plain = batches(files, 5, preprocessing=crop, augment=augment)
-    copies = tuple(Path(shutil.copy(path, tmp_path)) for path in files.paths)
+    copies = [Path(shutil.copy(path, tmp_path)) for path in paths(files)]
     cached = pipeline.batches(
-        Split(files.labels, None, copies, files.ids), crop, augment=augment, cache="memory", **TRAINING
+        Split(files.labels, None, Files.of(copies), files.ids), crop, augment=augment, cache="memory", **TRAINING
     )
     for path in copies:
         path.unlink()

@@ -12,6 +12,7 @@ import tf2onnx
 from PIL import Image
 
 from kerasnets.config import Data
+from kerasnets.data.encoded import Files
 from kerasnets.data.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, fit
 from kerasnets.data.sources import Dataset, Split
 from kerasnets.data.statistics import SAMPLE
@@ -171,7 +172,7 @@ def folder_of(tmp_path: Path) -> Dataset:
     for i, image in enumerate(IMAGES[:6]):
         Image.fromarray(image).save(tmp_path / f"{i}.png")
     paths = tuple(tmp_path / f"{i}.png" for i in range(6))
-    split = Split(np.zeros(6, np.int32), None, paths, tuple(path.name for path in paths))
+    split = Split(np.zeros(6, np.int32), None, Files.of(paths), tuple(path.name for path in paths))
     return Dataset(("a", "b"), split, split)
 
 

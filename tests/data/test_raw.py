@@ -9,6 +9,7 @@ from PIL import Image
 from kerasnets.data import audit
 from kerasnets.data.audit import Problem
 from kerasnets.data.decode import DecodeError
+from kerasnets.data.encoded import Files
 from kerasnets.data.raw import raw_batches
 from kerasnets.data.sources import Split
 
@@ -20,7 +21,7 @@ def files(root: Path) -> Split:
     for i, size in enumerate(SIZES):
         paths.append(root / f"{i}.png")
         Image.new("RGB", size, (i, i, i)).save(paths[-1])
-    return Split(np.arange(6, dtype=np.int32), None, tuple(paths), tuple(map(str, range(6))))
+    return Split(np.arange(6, dtype=np.int32), None, Files.of(paths), tuple(map(str, range(6))))
 
 
 def test_groups_by_size_and_keeps_the_order(tmp_path: Path) -> None:
@@ -63,7 +64,7 @@ def test_audit_finds_every_bad_file(tmp_path: Path) -> None:
     (tmp_path / "4.png").write_bytes(whole[:40])
     seen = []
     problems = audit.unreadable(split, progress=lambda: seen.append(1))
-    assert problems[0] == Problem(1, tmp_path / "1.png", "not a JPEG, PNG, GIF, BMP or WebP image")
-    assert problems[1] == Problem(3, tmp_path / "3.png", "No such file or directory")
+    assert problems[0] == Problem(1, str(tmp_path / "1.png"), "not a JPEG, PNG, GIF, BMP or WebP image")
+    assert problems[1] == Problem(3, str(tmp_path / "3.png"), "No such file or directory")
     assert (problems[2].index, problems[2].reason[:18]) == (4, "a broken PNG image")
     assert (len(problems), len(seen)) == (3, 6)

@@ -11,6 +11,7 @@ from PIL import Image
 from kerasnets import config as configs
 from kerasnets.config import Data
 from kerasnets.data import sources
+from kerasnets.data.encoded import Files
 from kerasnets.data.sources import Dataset, Split
 from kerasnets.errors import UserError
 
@@ -86,12 +87,12 @@ class TestSplits:
         with pytest.raises(UserError, match="^the data has no test split; it has train, validation$"):
             load("digits").split("test")
 
-    def test_a_split_has_images_or_paths(self) -> None:
+    def test_a_split_has_images_or_files(self) -> None:
         labels = np.zeros(1, np.int32)
-        with pytest.raises(ValueError, match="either images or paths"):
+        with pytest.raises(ValueError, match="either images or files"):
             Split(labels, None, None, ("a",))
         with pytest.raises(ValueError, match="differ in number"):
-            Split(labels, None, (Path("a"), Path("b")), ("a",))
+            Split(labels, None, Files.of([Path("a"), Path("b")]), ("a",))
 
 
 class TestIdx:
@@ -158,7 +159,7 @@ class TestFolder:
         assert dataset.class_names == ("ant", "cat")
         assert dataset.train.labels.tolist() == [0, 0, 1, 1, 1]
         assert dataset.train.ids[0] == "train/ant/000.png"
-        assert dataset.train.paths is not None and dataset.train.paths[0] == tmp_path / "train/ant/000.png"
+        assert dataset.train.files is not None and dataset.train.files.name(0) == f"{tmp_path}/train/ant/000.png"
         assert dataset.validation.ids == ("val/cat/000.png",)
         assert dataset.test is not None and dataset.test.labels.tolist() == [0, 0]
         assert (dataset.native_size, dataset.channels) == (None, None)
@@ -281,7 +282,8 @@ class TestCsv:
         }
         assert dataset.class_names == ("ant", "cat")
         assert dataset.train.labels.tolist() == [1, 0]
-        assert dataset.train.paths == (tmp_path / "pictures/a.png", tmp_path / "pictures/b.png")
+        assert dataset.train.files is not None
+        assert [dataset.train.files.name(i) for i in (0, 1)] == [f"{tmp_path}/pictures/{x}.png" for x in "ab"]
 
     @pytest.mark.parametrize(
         ("text", "expected"),

@@ -52,9 +52,10 @@ def test_find(three: Path) -> None:
 
 def test_answers_are_those_of_the_model_in_order(version: Path, photo_resnet: Run, photos: Path) -> None:
     split = folder(photos, ("astronaut", "chelsea", "coffee", "rocket"), "validation")
-    assert split.paths is not None
-    found = list(Predictor(version)([str(path) for path in split.paths], top=4, batch_size=8))
-    assert [item.path for item in found] == [str(path) for path in split.paths]
+    assert split.files is not None
+    paths = [split.files.name(index) for index in range(len(split))]
+    found = list(Predictor(version)(paths, top=4, batch_size=8))
+    assert [item.path for item in found] == paths
     subject = open_subject(photo_resnet.path)
     expected = np.concatenate([subject(images) for images, _ in raw_batches(split, 3, 8, frozenset())])
     for item, row in zip(found, expected, strict=True):
