@@ -40,6 +40,14 @@ class Encoded(ABC):
         """
 
     @abstractmethod
+    def sizes(self, indices: np.ndarray) -> np.ndarray:
+        """Return the bytes of images, int64 `[n]`.
+
+        Raises:
+            OSError: A file is gone.
+        """
+
+    @abstractmethod
     def reader(self) -> Callable[[Tensor], Tensor]:
         """Return `read` as TensorFlow operations: scalar int64 -> scalar string."""
 
@@ -80,6 +88,9 @@ class Files(Encoded):
 
     def read(self, index: int) -> bytes:
         return self.path(index).read_bytes()
+
+    def sizes(self, indices: np.ndarray) -> np.ndarray:
+        return np.array([os.stat(self.name(index)).st_size for index in indices.tolist()], np.int64)
 
     def reader(self) -> Callable[[Tensor], Tensor]:
         import tensorflow as tf
