@@ -62,6 +62,7 @@ def optimizer(
     """
     rate = schedule(training, steps_per_epoch)
     common: dict[str, Any] = {
+        "name": training.optimizer,  # Keras would number the optimizers of a process
         "learning_rate": rate if factor is None else factor.times(rate),
         "weight_decay": training.weight_decay if training.weight_decay_kind == "decoupled" else 0.0,
         "use_ema": training.ema is not None,
@@ -77,7 +78,7 @@ def optimizer(
     if common["weight_decay"]:
         made.exclude_from_weight_decay(var_list=[variable for variable in variables if not is_kernel(variable)])
     if training.precision == "float16":
-        made = keras.optimizers.LossScaleOptimizer(made)
+        made = keras.optimizers.LossScaleOptimizer(made, name="scaled")
     made.build(variables)
     return made
 

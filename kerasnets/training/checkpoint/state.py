@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
+import keras
 import numpy as np
 
 from kerasnets.data.fingerprint import fingerprint
@@ -48,7 +49,8 @@ class State:
         """Return every variable that training changes, by its plain name."""
         job, trainer = self.job, self.job.trainer
         groups: dict[str, Iterable[tuple[str, Any]]] = {
-            "net": ((variable.path, variable) for variable in trainer.net.variables),
+            "net": ((variable.path, variable) for variable in trainer.net.weights),
+            "seeds": ((str(place), variable) for place, variable in enumerate(_seeds(trainer.net))),
             "optimizer": ((variable.path, variable) for variable in trainer.optimizer.variables),
             "metrics": self._metrics().items(),
             "observers": ((v.name, v) for observer in trainer.observers for v in observer.variables),
@@ -117,10 +119,16 @@ class State:
         return found
 
 
+def _seeds(net: keras.Model) -> list[Any]:
+    """Return the states of a network's random generators, in order; Keras numbers their names through a process."""
+    weights = {id(variable) for variable in net.weights}
+    return [variable for variable in net.variables if id(variable) not in weights]
+
+
 def _without_arrays(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
     """Return `value` with each array in it replaced by the name under which it goes into `arrays`."""
-    if isinstance(value, np.ndarray):
-        arrays[name] = value
+    if isinstance(value, np.ndarray | np.generic):
+        arrays[name] = np.asarray(value)
         return {_ARRAY: name}
     if isinstance(value, Mapping):
         return {key: _without_arrays(item, f"{name}/{key}", arrays) for key, item in value.items()}

@@ -161,8 +161,8 @@ def read(directory: Path) -> Saved:
     try:
         _verify(directory)
         values = json.loads((directory / VALUES).read_text(encoding="utf-8"))
-        if values.get("schema") != SCHEMA:
-            raise Damaged(f"{VALUES} has schema {values.get('schema')}; this kerasnets reads {SCHEMA}")
+        if (schema := values.pop("schema", None)) != SCHEMA:
+            raise Damaged(f"{VALUES} has schema {schema}; this kerasnets reads {SCHEMA}")
         arrays = load_file(directory / ARRAYS)
         epoch, batch, step = (int(values.pop(name)) for name in ("epoch", "batch", "step"))
     except (OSError, ValueError, KeyError, AttributeError, TypeError, SafetensorError, RecursionError) as error:
@@ -171,6 +171,8 @@ def read(directory: Path) -> Saved:
 
 
 def _verify(directory: Path) -> None:
+    if (directory / SUMS).is_symlink():
+        raise Damaged(f"{SUMS} is missing")
     sums = dict(_sums((directory / SUMS).read_text(encoding="ascii")))
     for name in (ARRAYS, VALUES, *([BEST] if (directory / BEST).exists() else [])):
         if name not in sums:
