@@ -2,7 +2,7 @@
 
 Colours change on raw pixels; then the pixels are normalised; then images move, so that what comes in from outside
 is the mean colour. What becomes of an example is a function of (seed, epoch, position), whatever batch it is in
-(but for the partner that MixUp and CutMix take).
+(but for its neighbour, with which MixUp and CutMix mix it).
 """
 
 from collections.abc import Callable

@@ -1,6 +1,7 @@
-"""MixUp and CutMix: two images and their labels made one. The partner of an example is the one before it in its batch.
+"""MixUp and CutMix: two images and their labels made one.
 
-How much, and where, depends on the example alone; who the partner is depends on the batch as well.
+The partners are the first and second example of a batch, the third and fourth, and so on; the last of an odd number is
+left as it is. How much, and where, depends on the example alone, so a batch can be made in parts that part no pair.
 """
 
 from typing import Any
@@ -33,7 +34,9 @@ def mixed(images: Tensor, labels: Tensor, numbers: Tensor, mixup: float, cutmix:
         mixup: Alpha of Zhang et al. 2017; 0 is off.
         cutmix: Alpha of Yun et al. 2019; 0 is off.
     """
-    partner = tf.roll(images, 1, axis=0)
+    count = tf.shape(images)[0]
+    partners = tf.minimum(tf.bitwise.bitwise_xor(tf.range(count), 1), count - 1)
+    partner = tf.gather(images, partners)
     masks = []
     if mixup:
         masks.append(tf.ones_like(images[..., :1]) * _share(numbers[:, 1], mixup))
@@ -42,7 +45,7 @@ def mixed(images: Tensor, labels: Tensor, numbers: Tensor, mixup: float, cutmix:
     first = tf.reshape(numbers[:, 0] < 0.5, (-1, 1, 1, 1))
     keep = tf.where(first, masks[0], masks[-1])
     share = tf.reduce_mean(keep, axis=(1, 2, 3))[:, None]
-    return keep * images + (1 - keep) * partner, share * labels + (1 - share) * tf.roll(labels, 1, axis=0)
+    return keep * images + (1 - keep) * partner, share * labels + (1 - share) * tf.gather(labels, partners)
 
 
 def _share(numbers: Tensor, alpha: float) -> Tensor:

@@ -21,6 +21,7 @@ from kerasnets.data.preprocessing import Preprocessing
 from kerasnets.data.raw import kept
 from kerasnets.data.resample import axis_weights, resample, sizes
 from kerasnets.data.sources import Split
+from kerasnets.data.steps import Share, Steps
 from kerasnets.errors import UserError
 
 Tensor = Any
@@ -93,6 +94,7 @@ def batches(
     cache: str = "none",
     skip: frozenset[int] = frozenset(),
     start_step: int = 0,
+    share: tuple[int, int] = (0, 1),
 ) -> tf.data.Dataset:
     """Return batches `(images [N, h, w, C], one-hot labels [N, K])`, float32; the last of an epoch may be smaller.
 
@@ -108,6 +110,8 @@ def batches(
         cache: "memory" decodes and resizes files once and keeps them.
         skip: Indices that are left out.
         start_step: Steps, counted over all epochs, that are passed over.
+        share: (index, count) of the worker that takes its part of each batch; parts differ by an example or two in
+            size, may be empty, and in order make up the batch.
 
     Raises:
         UserError: Nothing is left to read, or the cache is wanted with random windows.
@@ -119,22 +123,24 @@ def batches(
     wanted = (augment if training else None) or Augment()
     workers = workers or os.cpu_count() or 1
     order = _Order.of(indices, seed, training)
+    steps = Steps(len(order), batch_size, Share(*share, 2 if wanted.mixup or wanted.cutmix else 1))
     resize = _Resize(preprocessing, wanted.random_resized_crop, seed)
     source: _Memory | _Files
     if split.images is not None:
-        source = _Memory(split.images, order, resize, batch_size, workers)
+        source = _Memory(split.images, order, resize, steps, workers)
     elif cache == "memory":
-        source = _Memory(_decoded(split, indices, resize, workers), order, None, batch_size, workers)
+        source = _Memory(_decoded(split, indices, resize, workers), order, None, steps, workers)
     else:
-        source = _Files(_encoded(split), order, resize, batch_size, workers)
-    last = _FOREVER if training else steps_per_epoch(len(order), batch_size)
+        source = _Files(_encoded(split), order, resize, steps, workers)
+    last = _FOREVER if training else len(steps)
     labels = tf.constant(split.labels)
 
     @tf.autograph.experimental.do_not_convert
-    def finish(pixels: Tensor, index: Tensor, epoch: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
+    def finish(pixels: Tensor, index: Tensor, epoch: Tensor, first: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
         pixels = tf.ensure_shape(pixels, [None, *preprocessing.image_size, preprocessing.channels])
         targets = tf.one_hot(tf.gather(labels, index), classes)
-        return Augmenter(wanted, preprocessing, seed)(pixels, targets, epoch, first)
+        images, targets = Augmenter(wanted, preprocessing, seed)(pixels, targets, epoch, first)
+        return images[:count], targets[:count]
 
     found = source.batches(start_step, last, finish)
     return found.prefetch(_PREFETCH).with_options(_options())
@@ -156,23 +162,21 @@ class _Memory:
     images: np.ndarray
     order: _Order
     resize: _Resize | None
-    batch_size: int
+    steps: Steps
     workers: int
 
     def batches(self, start: int, end: int, finish: Any) -> tf.data.Dataset:
         """Return batches of steps `start` to `end`, each gathered, resized and finished as one."""
         images = tf.constant(self.images)
-        steps = steps_per_epoch(len(self.order), self.batch_size)
 
         @tf.autograph.experimental.do_not_convert
         def batch(step: Tensor) -> tuple[Tensor, Tensor]:
-            epoch, first = step // steps, step % steps * self.batch_size
-            positions = tf.range(first, tf.minimum(first + self.batch_size, len(self.order)))
-            index = self.order(epoch, positions)
+            epoch, first, last = self.steps(step)
+            index = self.order(epoch, self.steps.some(first, last))
             pixels = tf.gather(images, index)
             if self.resize is not None:
                 pixels = self.resize(pixels, epoch, first)
-            return finish(pixels, index, epoch, first)
+            return finish(pixels, index, epoch, first, last - first)
 
         return tf.data.Dataset.range(start, end).map(batch, num_parallel_calls=self.workers)
 
@@ -184,27 +188,26 @@ class _Files:
     files: Encoded
     order: _Order
     resize: _Resize
-    batch_size: int
+    steps: Steps
     workers: int
 
     def batches(self, start: int, end: int, finish: Any) -> tf.data.Dataset:
         """Return batches of steps `start` to `end`.
 
-        Every step has `batch_size` slots; the slots past an epoch's end are not decoded and cut off again, so that
-        decoding goes on across the end of an epoch.
+        Every step has the same number of slots; those past its last position are not decoded and cut off again, so
+        that decoding goes on across the end of an epoch.
         """
-        read = self.files.reader()
-        size = self.batch_size
-        slots = steps_per_epoch(len(self.order), size) * size
+        read, room = self.files.reader(), self.steps.room
         height, width = self.resize.preprocessing.image_size
         channels = self.resize.preprocessing.channels
 
         @tf.autograph.experimental.do_not_convert
         def one(slot: Tensor) -> tuple[Tensor, Tensor]:
-            epoch, position = slot // slots, slot % slots
+            epoch, first, last = self.steps(slot // room)
+            position = first + slot % room
             index = self.order(epoch, tf.minimum(position, len(self.order) - 1))
             pixels = tf.cond(
-                position < len(self.order),
+                position < last,
                 lambda: self._decode(read(index), epoch, position),
                 lambda: tf.zeros((height, width, channels)),
             )
@@ -212,12 +215,13 @@ class _Files:
 
         @tf.autograph.experimental.do_not_convert
         def batch(step: Tensor, slotted: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-            epoch, first = step // (slots // size), step % (slots // size) * size
-            count = tf.minimum(tf.constant(size, tf.int64), len(self.order) - first)
-            return finish(slotted[0][:count], slotted[1][:count], epoch, first)
+            epoch, first, last = self.steps(step)
+            count = last - first
+            made = tf.maximum(count, 1)
+            return finish(slotted[0][:made], slotted[1][:made], epoch, first, count)
 
-        decoded = tf.data.Dataset.range(start * size, end if end == _FOREVER else end * size)
-        decoded = decoded.map(one, num_parallel_calls=self.workers).batch(size, drop_remainder=True)
+        decoded = tf.data.Dataset.range(start * room, end if end == _FOREVER else end * room)
+        decoded = decoded.map(one, num_parallel_calls=self.workers).batch(room, drop_remainder=True)
         # One at a time: decoding has the cores.
         return tf.data.Dataset.zip(tf.data.Dataset.range(start, end), decoded).map(batch, num_parallel_calls=1)
 
@@ -238,7 +242,7 @@ def _decoded(split: Split, indices: np.ndarray, resize: _Resize, workers: int) -
         raise UserError("data.cache: 'memory' keeps resized images, which random_resized_crop cannot use; take 'none'")
     preprocessing = resize.preprocessing
     images = np.zeros((len(split), *preprocessing.image_size, preprocessing.channels), np.float32)
-    files = _Files(_encoded(split), _Order.of(indices, 0, False), resize, 1, workers)
-    for pixels, index in files.batches(0, len(indices), lambda pixels, index, epoch, first: (pixels, index)):
+    files = _Files(_encoded(split), _Order.of(indices, 0, False), resize, Steps(len(indices), 1), workers)
+    for pixels, index in files.batches(0, len(indices), lambda pixels, index, *_: (pixels, index)):
         images[index.numpy()] = pixels.numpy()
     return images

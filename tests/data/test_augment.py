@@ -246,12 +246,18 @@ class TestMix:
         means = tf.reduce_mean(images, axis=(1, 2, 3)).numpy()
         np.testing.assert_allclose(means, labels.numpy() @ np.arange(1.0, 7.0), rtol=1e-5)
         for i in range(6):
-            assert set(np.flatnonzero(labels[i])) <= {i, (i - 1) % 6}
+            assert set(np.flatnonzero(labels[i])) <= {i, i ^ 1}
 
     def test_cutmix_cuts_a_box_of_the_partner(self) -> None:
         images, _ = mix.mixed(self.IMAGES, self.LABELS, numbers(6, mix.DRAWS), 0.0, 1.0)
         for i, image in enumerate(images.numpy()[..., 0]):
-            assert set(np.unique(image)) <= {i + 1.0, (i - 1) % 6 + 1.0}
+            assert set(np.unique(image)) <= {i + 1.0, (i ^ 1) + 1.0}
+
+    def test_the_last_of_an_odd_number_is_left_as_it_is(self) -> None:
+        images, labels = mix.mixed(self.IMAGES[:5], self.LABELS[:5], numbers(5, mix.DRAWS), 1.0, 0.0)
+        np.testing.assert_allclose(images[4], self.IMAGES[4], rtol=1e-6)
+        np.testing.assert_allclose(labels[4], self.LABELS[4], rtol=1e-6)
+        assert not np.allclose(images[:4], self.IMAGES[:4])
 
     @pytest.mark.parametrize("alpha", [0.2, 1.0])
     def test_share_is_beta(self, alpha: float) -> None:

@@ -116,6 +116,18 @@ def test_start_step_is_as_if_passed_over(split: Split) -> None:
         np.testing.assert_array_equal(one[1], other[1])
 
 
+@pytest.mark.parametrize(("count", "mixing"), [(3, {}), (4, {"mixup": 0.4, "cutmix": 1.0})])
+def test_workers_parts_in_order_are_the_batch(split: Split, count: int, mixing: dict[str, float]) -> None:
+    augment = Augment(pad_crop=2, flip=True, random_resized_crop={}, random_erasing=0.5, **mixing)
+    whole = batches(split, 7, augment=augment)
+    parts = [batches(split, 5, augment=augment, share=(k, count), start_step=2) for k in range(count)]
+    sizes = {len(x) for part in parts for x, _ in part}
+    assert max(sizes) - min(sizes) <= (2 if mixing else 1)  # the last batch of 6 leaves one of 4 workers nothing
+    for one, *made in zip(whole[2:], *parts, strict=True):
+        np.testing.assert_allclose(one[0], np.concatenate([x for x, _ in made]), atol=1e-3)
+        np.testing.assert_allclose(one[1], np.concatenate([y for _, y in made]), atol=1e-6)
+
+
 def test_augmentation_does_not_depend_on_the_batch(memory: Split) -> None:
     large = np.concatenate([x for x, _ in batches(memory, 3, augment=EVERYTHING)])
     small = np.concatenate([x for x, _ in batches(memory, 6, augment=EVERYTHING, batch_size=4, workers=1)])
