@@ -106,7 +106,7 @@ class Augment(Section):
 class Data(Section):
     """Which images, how they are split, and what becomes of their pixels."""
 
-    source: Literal["digits", "idx", "folder", "npz", "csv"]
+    source: Literal["digits", "idx", "folder", "npz", "csv", "tfrecord"]
     path: Annotated[Path | None, Optional_] = None
     """Folder or file of the images; relative to the working directory. Not for `digits`."""
     class_names: Annotated[tuple[str, ...], BeforeValidator(_tuple)] = ()

@@ -13,6 +13,7 @@ from kerasnets.config import Data
 from kerasnets.data import files
 from kerasnets.data.arrays import digits, idx, npz
 from kerasnets.data.encoded import Encoded
+from kerasnets.data.shards import index
 from kerasnets.data.splitting import SPLITS, Examples, complete
 from kerasnets.data.strings import Strings
 from kerasnets.errors import UserError, nearest
@@ -80,6 +81,7 @@ _SOURCES: dict[str, Callable[[Path], Examples]] = {
     "folder": files.folder,
     "npz": npz,
     "csv": files.table,
+    "tfrecord": index.load,
 }
 
 

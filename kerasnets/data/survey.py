@@ -14,6 +14,7 @@ from kerasnets.data import sources
 from kerasnets.data.decode import DecodeError
 from kerasnets.data.encoded import Encoded
 from kerasnets.data.raw import read
+from kerasnets.data.shards.index import DOCUMENT
 from kerasnets.data.splitting import Examples
 from kerasnets.errors import UserError
 
@@ -21,7 +22,7 @@ LONG = 2.0  # aspect ratio from which a central crop loses half of an image
 _SAMPLE = 1000  # files whose headers are read
 _DECODED = 48  # files whose pixels are looked at, for grey ones stored as RGB
 
-Source = Literal["idx", "folder", "npz", "csv"]
+Source = Literal["idx", "folder", "npz", "csv", "tfrecord"]
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,8 @@ def source_of(path: Path) -> Source:
     """
     if not path.exists():
         sources.load(Data(source="folder", path=path), seed=0)  # says so, with the nearest name
+    if (path / DOCUMENT).is_file():
+        return "tfrecord"
     if path.is_dir():
         return "idx" if any(path.glob("train-images*ubyte*")) else "folder"
     if path.suffix == ".npz":

@@ -54,7 +54,8 @@ def worst(run: Run, found: Predictions, labels: tuple[str, ...]) -> list[Mistake
     if not order.size:
         return []
     split = sources.load(run.config.data, seed=run.config.seed).split(found.split)
-    index = {example: place for place, example in enumerate(split.ids)}
+    wanted = {found.ids[place] for place in order}
+    index = {example: place for place, example in enumerate(split.ids) if example in wanted}
     missing = [found.ids[place] for place in order if found.ids[place] not in index]
     if missing:
         raise UserError(f"the data set has changed since: it has no {missing[0]} in its {found.split} split")

@@ -37,7 +37,7 @@ def naming_bad_files(data: Data, dataset: Dataset) -> Iterator[None]:
     """Turn a failed decode into one message that lists every unreadable file of the data set."""
     try:
         yield
-    except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError, UserError) as error:
+    except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError, tf.errors.DataLossError, UserError) as error:
         problems = unreadable(data, dataset)
         if not problems:
             raise

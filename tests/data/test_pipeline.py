@@ -2,6 +2,7 @@
 
 import itertools
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,10 @@ from kerasnets.data import pipeline
 from kerasnets.data.encoded import Files
 from kerasnets.data.preprocessing import Preprocessing
 from kerasnets.data.raw import raw_batches
+from kerasnets.data.shards.index import load
+from kerasnets.data.shards.prepare import prepare
 from kerasnets.data.sources import Split
+from kerasnets.data.splitting import Examples
 from kerasnets.errors import UserError
 
 CLASSES = 10
@@ -71,6 +75,18 @@ def order(found: list[Batch]) -> list[int]:
     return np.concatenate([x[:, 0, 0, 0] for x, _ in found]).astype(int).tolist()
 
 
+@pytest.fixture(scope="module")
+def shards(files: Split, tmp_path_factory: pytest.TempPathFactory) -> Split:
+    """The same files as records of several shards, written in another order."""
+    out = tmp_path_factory.mktemp("shards")
+    examples = Examples(tuple(map(str, range(CLASSES))), files.labels, np.zeros(COUNT, np.uint8), files.ids)
+    prepare(replace(examples, files=files.files), out, megabytes=0.003, workers=2, progress=int)
+    assert len(list(out.glob("*.tfrecord"))) > 2
+    records = load(out).files
+    assert records is not None
+    return Split(files.labels, None, records, files.ids)
+
+
 @pytest.fixture(params=["memory", "files"])
 def split(request: pytest.FixtureRequest) -> Split:
     found: Split = request.getfixturevalue(request.param)
@@ -105,6 +121,14 @@ def test_files_and_memory_are_the_same_batches(memory: Split, files: Split) -> N
     found = batches(memory, 4, augment=EVERYTHING), batches(files, 4, augment=EVERYTHING)
     for one, other in zip(*found, strict=True):
         np.testing.assert_allclose(one[0], other[0], atol=1e-3)
+        np.testing.assert_array_equal(one[1], other[1])
+
+
+def test_shards_are_the_same_batches_bit_for_bit_from_any_step_on(files: Split, shards: Split) -> None:
+    augment = EVERYTHING.model_copy(update={"rand_augment": None, "mixup": 0.4})
+    keys = {"augment": augment, "skip": frozenset({3, 8})}
+    for one, other in zip(batches(files, 7, **keys)[2:], batches(shards, 5, start_step=2, **keys), strict=True):
+        np.testing.assert_array_equal(one[0], other[0])
         np.testing.assert_array_equal(one[1], other[1])
 
 
