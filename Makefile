@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help setup train test test-fast lint format proof-digits proof-doctor clean
+.PHONY: help setup train test test-fast lint format proof-digits proof-doctor proof-resume clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -61,6 +61,9 @@ proof-digits: setup  ## five seeds of configs/digits-resnet20.yaml: accuracy and
 
 proof-doctor: setup  ## sick and healthy runs: thresholds set on one suite, tried on two others
 	$(BIN)/python tests/proofs/doctor.py
+
+proof-resume: setup  ## runs killed at random points, resumed, and killed again: bit for bit the same
+	$(BIN)/python tests/proofs/resume.py
 
 clean:  ## remove what was built, not runs or exported models
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -17,6 +17,7 @@ from kerasnets.errors import UserError, nearest
 
 SCHEMA = 1
 DEFAULT_ROOT = Path("runs")
+LOCK = ".lock"
 _AT_THE_END = ("metrics.json", "predictions.csv")  # written when training has ended
 
 
@@ -127,8 +128,7 @@ class Run:
         Raises:
             UserError: another process trains into it.
         """
-        path = self.path / ".lock"
-        lock = FileLock(path, blocking=False, thread_local=False)
+        lock = FileLock(self.path / LOCK, blocking=False, thread_local=False)
         try:
             lock.acquire()
         except Timeout as error:
@@ -139,6 +139,17 @@ class Run:
             yield
         finally:
             lock.release()
+
+    @property
+    def in_use(self) -> bool:
+        """Whether another process trains into the run now."""
+        if not (self.path / LOCK).is_file():
+            return False
+        try:
+            with self.locked():
+                return False
+        except UserError:
+            return True
 
     def sizes(self) -> dict[str, int]:
         """Return the size of each file that training appends to, by its path in the run; all is on the disk then."""

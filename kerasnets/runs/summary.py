@@ -11,7 +11,7 @@ from typing import Any
 
 from kerasnets.config import Config
 from kerasnets.errors import UserError, nearest
-from kerasnets.run import Run
+from kerasnets.run import LOCK, Run
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Summary:
         loss: Validation loss of the best weights; of an unfinished run, the last one.
         seconds: Time of the run; of an unfinished one, of its training so far.
         findings: Number of the doctor's findings.
-        state: "finished", "unfinished", or why it cannot be read.
+        state: "finished", "training" while a process is at it, "unfinished", or why it cannot be read.
         changed: When anything in the directory was last written, in seconds since 1970.
     """
 
@@ -97,7 +97,7 @@ def of(run: Run) -> Summary:
     return Summary(
         name=run.path.resolve().name,
         path=str(run.path),
-        state="finished" if run.finished else "unfinished",
+        state="training" if run.in_use else "finished" if run.finished else "unfinished",
         changed=changed(run.path),
         model=run.config.model.name,
         data=_data(run.config),
@@ -133,6 +133,8 @@ def size(path: Path) -> int:
 def _files(path: Path) -> Iterator[os.stat_result]:
     for folder, _, names in os.walk(path):
         for name in names:
+            if name == LOCK:  # looking whether somebody holds it touches it
+                continue
             with contextlib.suppress(FileNotFoundError):  # a run in progress renames what it wrote aside
                 yield (Path(folder) / name).lstat()
 

@@ -22,7 +22,7 @@ from kerasnets.training import splits
 from kerasnets.training.callbacks import KeepAverage
 from kerasnets.training.checkpoint.callback import Callbacks, Checkpointing, Interval
 from kerasnets.training.checkpoint.state import State
-from kerasnets.training.checkpoint.store import Saved
+from kerasnets.training.checkpoint.store import Saved, Store
 from kerasnets.training.job import Job, assemble
 from kerasnets.training.results import finish
 from kerasnets.training.saving import save
@@ -95,6 +95,7 @@ def carry_out(work: Work, saved: Saved | None = None) -> None:
         finish(run, job, watching.best.epoch, watching.history.epochs, watching.timing.total)
         _write_embeddings(run, job)
         conclude(run)
+        Store(run.checkpoints).forget(but=1)
 
 
 def _fit(work: Work, saved: Saved | None) -> None:

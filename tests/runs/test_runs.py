@@ -154,6 +154,17 @@ def test_prune_unfinished_leaves_what_may_still_train_and_what_training_did_not_
     assert (root / "photos" / "cat.png").read_bytes() == b"precious"
 
 
+def test_a_run_in_use_is_training_and_is_not_pruned(root: Path) -> None:
+    path = root / "made-2"
+    age(Run.open(path), 30)
+    with Run.open(path).locked():
+        rows = json.loads(call("list", root, "--json").stdout)["runs"]
+        assert {row["name"]: row["state"] for row in rows}["made-2"] == "training"
+        assert "0 of 4" in call("prune", root, "--older-than", 20, "--yes").stdout
+    assert "1 of 4" in call("prune", root, "--older-than", 20, "--yes").stdout
+    assert not path.exists()
+
+
 def test_prune_older_than(root: Path) -> None:
     age(Run.open(root / "made-2"), 20)
     age(Run.open(root / "photos"), 20)

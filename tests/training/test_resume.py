@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from filelock import FileLock
 from killing import PHASES, places
 from same_runs import differences
 from small_runs import SMALL, SMALL_GOOGLENET
@@ -201,9 +200,10 @@ def test_a_schedule_over_all_epochs_has_no_more_of_them(copied: Path) -> None:
 
 
 def test_a_run_in_use_is_refused(copied: Path) -> None:
-    with FileLock(copied / ".lock"), pytest.raises(UserError, match=f"run {copied} is in use: another process trains"):
+    with Run.open(copied).locked(), pytest.raises(UserError, match=f"run {copied} is in use: another process trains"):
         resume(copied)
     assert resume(copied).finished
+    assert not Run.open(copied).in_use
 
 
 def test_no_such_run(tmp_path: Path) -> None:

@@ -90,9 +90,13 @@ class Store:
             shutil.rmtree(path)
         aside.rename(path)
         sync(self.directory)
-        for old in self.paths()[:-KEPT]:
-            shutil.rmtree(old, ignore_errors=True)
+        self.forget()
         return path
+
+    def forget(self, but: int = KEPT) -> None:
+        """Remove all checkpoints but the newest ones."""
+        for old in self.paths()[:-but]:
+            shutil.rmtree(old, ignore_errors=True)
 
     def paths(self) -> list[Path]:
         """Return the checkpoints that are there, the oldest first; what a kill left half-written is none."""
