@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kerasnets.telemetry import replicas
 from kerasnets.telemetry.observers import Forward, Level, Observer, state
 from kerasnets.telemetry.taps import named_outputs, tap
 
@@ -17,8 +18,8 @@ class ObservedModel(keras.Model):
 
     The network itself (`net`) is untouched: save that one. `compile` and `fit` work as for any Keras model, with mixed
     precision and `jit_compile`; with `steps_per_execution`, where each step of a sampled execution is looked at and the
-    last is kept; and under `tf.distribute`, where observers see the gradients summed over all replicas and the first
-    replica's share of the batch.
+    last is kept; and under `tf.distribute`, where observers see the whole batch's loss and gradients, and the first
+    replica's share of images, outputs and activations.
 
     Args:
         net: functional model of one input.
@@ -104,8 +105,8 @@ class ObservedModel(keras.Model):
         return dict(self.get_metrics_result())
 
     def objective(self, outputs: Any, targets: Any, weights: Any, images: tf.Tensor) -> tf.Tensor:
-        """Return the scalar to minimise: here, what `compile` was given."""
-        return self._compute_loss(images, targets, outputs, weights, training=True)
+        """Return the scalar to minimise, a mean over these examples: here, what `compile` was given."""
+        return self._compute_loss(images, targets, outputs, weights, training=True) * replicas.count()  # Keras divides
 
     def final(self, gradients: Gradients) -> Gradients:
         """Return the gradients as the optimizer gets them: here, unchanged; `compile`'s optimizer may clip them."""
@@ -113,8 +114,7 @@ class ObservedModel(keras.Model):
 
     def measured(self, outputs: Any, targets: Any, weights: Any, images: tf.Tensor, loss: tf.Tensor) -> dict[str, Any]:
         """Update metrics after a step and return the logs."""
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync  # by which Keras divides the loss
-        self._loss_tracker.update_state(loss * replicas, sample_weight=tf.shape(images)[0])
+        self._loss_tracker.update_state(loss, sample_weight=tf.shape(images)[0])
         return self.compute_metrics(images, targets, outputs, weights)
 
     def train_step(self, data: Any) -> dict[str, Any]:
@@ -123,8 +123,9 @@ class ObservedModel(keras.Model):
         variables = self.net.trainable_variables
         with tf.GradientTape(persistent=self._level >= Level.HEADS) as tape:
             outputs, activations = self._run(images, training=True)
-            loss = self.objective(outputs, targets, weights, images)
-            scaled = self.optimizer.scale_loss(loss)
+            own_loss = _part(self.objective(outputs, targets, weights, images), images)
+            scaled = self.optimizer.scale_loss(own_loss)
+        (loss,) = replicas.summed([own_loss])
         self._observe_forward(images, targets, weights, outputs, activations, loss, scaled, tape)
         gradients = self._summed(self._rescaled(tape.gradient(scaled, variables), up=False))
         norm = tf.linalg.global_norm([gradient for gradient in gradients if gradient is not None])
@@ -134,7 +135,11 @@ class ObservedModel(keras.Model):
         self._apply(final, variables)
         self._observe(lambda observer: observer.applied())
         logs = self.measured(outputs, targets, weights, images, loss)
-        return logs | {m.name: m.result() for observer in self.observers for m in observer.metrics()}
+        logs |= {m.name: m.result() for observer in self.observers for m in observer.metrics()}
+        return replicas.logs(logs)
+
+    def test_step(self, data: Any) -> dict[str, Any]:
+        return replicas.logs(super().test_step(data))
 
     def _observe(self, look: Callable[[Observer], None]) -> None:
         for observer in self.observers:
@@ -199,14 +204,21 @@ class ObservedModel(keras.Model):
     def _summed(self, gradients: Gradients) -> Gradients:
         """Make gradients dense and, under `tf.distribute`, sum them over the replicas."""
         dense = [None if g is None else tf.convert_to_tensor(g) for g in gradients]
-        if tf.distribute.get_strategy().num_replicas_in_sync == 1:
-            return dense
-        context = tf.distribute.get_replica_context()
-        reduced = iter(context.all_reduce(tf.distribute.ReduceOp.SUM, [g for g in dense if g is not None]))
-        return [None if g is None else next(reduced) for g in dense]
+        summed = iter(replicas.summed([g for g in dense if g is not None]))
+        return [None if g is None else next(summed) for g in dense]
 
     def _apply(self, gradients: Gradients, variables: Sequence[Any]) -> None:
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        if replicas > 1:  # the optimizer sums over the replicas once more
-            gradients = [g if g is None else g / replicas for g in gradients]
+        several = replicas.count()
+        if several > 1 and isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+            gradients = [g if g is None else g / several for g in gradients]  # it sums over the replicas once more
+        elif several > 1:
+            self.optimizer._all_reduce_sum_gradients = list  # which would send all gradients once more
         self.optimizer.apply(self._rescaled(gradients, up=True), variables)
+
+
+def _part(loss: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+    """Return what a mean over one replica's images contributes to the mean over those of all replicas."""
+    if replicas.count() == 1:
+        return loss
+    own = tf.cast(tf.shape(images)[0], tf.float32)
+    return loss * tf.cast(own / replicas.summed([own])[0], loss.dtype)

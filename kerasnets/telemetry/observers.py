@@ -8,6 +8,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kerasnets.telemetry.replicas import Average
+
 
 @dataclass(frozen=True, eq=False)
 class Watched:
@@ -124,7 +126,7 @@ class GradientNorm(Observer):
 
     def __init__(self) -> None:
         super().__init__()
-        self._mean = keras.metrics.Mean(name="gradient_norm")
+        self._mean = Average(name="gradient_norm")
 
     def gradients(self, raw: Sequence[tf.Tensor | None], norm: tf.Tensor) -> None:
         fine = tf.math.is_finite(norm)  # float16's scaled gradients overflow now and then, and the step is skipped

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from kerasnets.telemetry import summaries
+from kerasnets.telemetry import replicas, summaries
+from kerasnets.telemetry.observers import state
 
 WORST = 25
 """Mistakes that are kept: those with the highest loss."""
@@ -39,8 +40,7 @@ class Validation:
         positives: int64 `[K, THRESHOLDS]`: examples of the class by the probability that it was given, see
             `summaries.pr_curve`; None as above.
         negatives: the same of all other examples.
-        worst: at most `WORST` mistakes, the highest loss first; empty under several replicas, which see parts of
-            batches and so do not know an example's place.
+        worst: at most `WORST` mistakes, the highest loss first.
         nonfinite: examples with NaN or infinite logits.
     """
 
@@ -54,17 +54,11 @@ class Validation:
 
 
 def _counter(shape: Sequence[int], name: str) -> tf.Variable:
-    """Return counts of zero; under `tf.distribute` each replica counts and reading gives the sum.
+    """Return counts of zero.
 
     float32 holds integers exactly up to 16.7 million, and runs on every device; int32 variables do not.
     """
-    return tf.Variable(
-        tf.zeros(shape),
-        trainable=False,
-        name=name,
-        synchronization=tf.VariableSynchronization.ON_READ,
-        aggregation=tf.VariableAggregation.SUM,
-    )
+    return state(tf.zeros(shape), tf.float32, name)
 
 
 class ValidationCounts(tf.Module):
@@ -78,25 +72,27 @@ class ValidationCounts(tf.Module):
         super().__init__()
         self._classes = classes
         self._pairs = classes <= MOST_CLASSES
-        self._alone = tf.distribute.get_strategy().num_replicas_in_sync == 1
         # Columns: of each class its examples and those classified rightly; with pairs the confusion matrix instead.
         self._confusion = _counter([classes, classes if self._pairs else 2], "validation_confusion")
         self._buckets = _counter([2, classes, THRESHOLDS if self._pairs else 0], "validation_buckets")
         self._nonfinite = _counter([], "validation_nonfinite")
         self._seen = _counter([], "validation_seen")
-        self._worst = _counter([WORST if self._alone else 0, 5], "validation_worst")
+        self._worst = _counter([WORST, 5], "validation_worst")
         self.reset()
 
     def reset(self) -> None:
         """Forget everything; call it before each pass."""
         for variable in (self._confusion, self._buckets, self._nonfinite, self._seen):
             variable.assign(tf.zeros(variable.shape))
-        if self._alone:
-            self._worst.assign(tf.fill(self._worst.shape, -np.inf))
+        self._worst.assign(tf.fill(self._worst.shape, -np.inf))
 
     def update(self, targets: tf.Tensor, logits: tf.Tensor) -> None:
-        """Add a batch: one-hot or soft targets `[N, K]`, logits `[N, K]`."""
-        logits = tf.cast(logits, tf.float32)
+        """Add a batch, or one replica's part of it: one-hot or soft targets `[N, K]`, logits `[N, K]`.
+
+        Every replica counts the whole batch, so that each knows all there is, and where in the batch an example was.
+        """
+        both = replicas.gathered(tf.concat([tf.cast(x, tf.float32) for x in (targets, logits)], axis=1))
+        targets, logits = tf.split(both, 2, axis=1)
         finite = tf.reduce_all(tf.math.is_finite(logits), axis=1)
         logits = tf.where(finite[:, None], logits, 0.0)
         label, guess = (tf.argmax(x, axis=1, output_type=tf.int32) for x in (targets, logits))
@@ -109,8 +105,7 @@ class ValidationCounts(tf.Module):
             right = tf.cast(label == guess, tf.float32)
             self._count(self._confusion, label * 2, counted)
             self._count(self._confusion, label * 2 + 1, counted * right)
-        if self._alone:
-            self._keep_worst(label, guess, log_probabilities, finite)
+        self._keep_worst(label, guess, log_probabilities, finite)
         self._nonfinite.assign_add(tf.reduce_sum(1.0 - counted))
         self._seen.assign_add(tf.cast(tf.shape(logits)[0], tf.float32))
 
@@ -152,8 +147,6 @@ class ValidationCounts(tf.Module):
         )
 
     def _mistakes(self) -> tuple[Mistake, ...]:
-        if not self._alone:
-            return ()
         rows = (row for row in self._worst.numpy().tolist() if row[0] > -np.inf)
         return tuple(Mistake(int(p), int(a), int(b), probability, loss) for loss, p, a, b, probability in rows)
 

@@ -10,6 +10,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kerasnets.telemetry import replicas
+
 _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 
@@ -42,6 +44,34 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         return output
 
 
+class SynchronizedBatchNormalization(FusedBatchNormalization):
+    """Batch normalisation by the statistics of the whole batch, whose parts are on several replicas.
+
+    In training it gives up the fused kernel, which knows its own part alone. One sum over the replicas in the forward
+    pass and one in the backward pass carry all that it needs. Squares are taken of the distance to the moving mean, the
+    same on all replicas: sums of squares about a far point lose what variance there is (Chan et al. 1983).
+    """
+
+    def call(self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
+        if not (training and self.trainable):
+            return super().call(inputs, training=False)
+        images = tf.cast(inputs, tf.float32)
+        centre = tf.stop_gradient(self.moving_mean.value)
+        apart = images - centre
+        axes = list(range(len(inputs.shape) - 1))
+        own = [tf.reduce_sum(apart, axes), tf.reduce_sum(tf.square(apart), axes)]
+        count = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
+        (whole,) = replicas.summed([tf.concat([*own, [count]], 0)])
+        shift, square = tf.split(whole[:-1] / tf.stop_gradient(whole[-1]), 2)
+        mean, variance = centre + shift, tf.maximum(square - tf.square(shift), 0.0)
+        for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            moving.assign(moving.value * self.momentum + tf.stop_gradient(batch) * (1 - self.momentum))
+        scale = self.gamma.value if self.scale else None
+        offset = self.beta.value if self.center else None
+        output = tf.nn.batch_normalization(apart, shift, variance, offset, scale, self.epsilon)
+        return tf.cast(output, inputs.dtype)
+
+
 @dataclass(frozen=True)
 class Fast:
     """A fast network, and the pairs (plain variable, fast variable) that tie it to the plain one."""
@@ -57,12 +87,13 @@ class Fast:
         return self.plain
 
 
-def make_fast(plain: keras.Model, precision: str = "float32") -> Fast:
+def make_fast(plain: keras.Model, precision: str = "float32", synchronized: bool = False) -> Fast:
     """Return a fast twin of `plain` with the same weights and the same variable names.
 
     Args:
         plain: functional model in float32, of plain Keras layers.
         precision: "float32", "bfloat16" or "float16": what layers compute in. Variables and outputs stay float32.
+        synchronized: batch normalisation takes the statistics of all replicas' parts of a batch.
     """
     policy = _POLICIES[precision]
     outputs = {tensor._keras_history.operation.name for tensor in plain.outputs}
@@ -71,8 +102,12 @@ def make_fast(plain: keras.Model, precision: str = "float32") -> Fast:
         settings = layer.get_config()
         if layer.name not in outputs and not isinstance(layer, keras.layers.InputLayer):
             settings["dtype"] = policy
-        fused = type(layer) is keras.layers.BatchNormalization and len(layer.output.shape) == 4
-        return (FusedBatchNormalization if fused else type(layer)).from_config(settings)
+        kind = type(layer)
+        if kind is keras.layers.BatchNormalization and len(layer.output.shape) == 4:
+            kind = SynchronizedBatchNormalization if synchronized else FusedBatchNormalization
+        elif kind is keras.layers.BatchNormalization:
+            settings["synchronized"] = synchronized
+        return kind.from_config(settings)
 
     net = keras.models.clone_model(plain, clone_function=swap)
     by_path = {variable.path: variable for variable in net.weights}  # without the state of random seeds

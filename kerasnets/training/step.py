@@ -1,6 +1,6 @@
 """`Trainer`: the one owner of the training step. Everything that wants to see into a step is an observer of it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,8 +8,10 @@ import keras
 import tensorflow as tf
 
 from kerasnets.models.specs import Head
+from kerasnets.telemetry import replicas
 from kerasnets.telemetry.observed import Gradients, ObservedModel
 from kerasnets.telemetry.observers import Observer
+from kerasnets.telemetry.replicas import Average
 from kerasnets.telemetry.validation import ValidationCounts
 
 
@@ -62,7 +64,7 @@ class Trainer(ObservedModel):
         self.main_head = next(head for head in heads if head.main)
         self.goal = objective
         self.clip = clip
-        self.loss_metric = keras.metrics.Mean(name="loss")
+        self.loss_metric = Average(name="loss")
         self.head_metrics = {head.name: _HeadMetrics(head.name, classes) for head in heads}
 
     @property
@@ -77,7 +79,7 @@ class Trainer(ObservedModel):
     def objective(self, outputs: Any, targets: tf.Tensor, weights: Any, images: tf.Tensor) -> tf.Tensor:
         """Return the heads' weighted losses, summed."""
         losses = self._cross_entropies(outputs, targets)
-        return tf.add_n([head.loss_weight * tf.reduce_mean(losses[head.name]) for head in self.heads])
+        return tf.add_n([head.loss_weight * _mean(losses[head.name]) for head in self.heads])
 
     def final(self, gradients: Gradients) -> Gradients:
         """Clip, then add the gradient of the L2 penalty."""
@@ -91,11 +93,19 @@ class Trainer(ObservedModel):
     def measured(
         self, outputs: Any, targets: tf.Tensor, weights: Any, images: tf.Tensor, loss: tf.Tensor
     ) -> dict[str, Any]:
-        self.loss_metric.update_state(loss, sample_weight=tf.shape(images)[0])
         logits, losses = self._logits(outputs), self._cross_entropies(outputs, targets)
-        for name, metrics in self.head_metrics.items():
-            metrics.update(targets, logits[name], losses[name])
+        examples = self._add({name: (targets, logits[name], losses[name]) for name in self.head_metrics})
+        self.loss_metric.add(loss * examples, examples)
         return self._train_logs()
+
+    def _add(self, seen: Mapping[str, tuple[tf.Tensor, tf.Tensor, tf.Tensor]]) -> tf.Tensor:
+        """Add targets, logits and losses of a batch to heads' metrics; return how many examples the whole batch has."""
+        own = [self.head_metrics[name].sums(*values) for name, values in seen.items()]
+        images = [tf.cast(tf.shape(losses)[0], tf.float32) for *_, losses in seen.values()]
+        *sums, examples = replicas.summed([*own, images[0]])
+        for name, values in zip(seen, sums, strict=True):
+            self.head_metrics[name].add(values, examples)
+        return examples
 
     def logs_so_far(self) -> dict[str, Any]:
         return self._train_logs() | {m.name: m.result() for observer in self.observers for m in observer.metrics()}
@@ -104,11 +114,10 @@ class Trainer(ObservedModel):
         images, targets, _ = keras.utils.unpack_x_y_sample_weight(data)
         name = self.main_head.name
         logits = self(images, training=False)[name]
-        losses = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
-        self.head_metrics[name].update(targets, logits, losses)
+        self._add({name: (targets, logits, tf.nn.softmax_cross_entropy_with_logits(targets, logits))})
         if self.counts is not None:
             self.counts.update(targets, logits)
-        return self.head_metrics[name].main_logs()
+        return replicas.logs(self.head_metrics[name].main_logs())
 
     def _logits(self, outputs: Any) -> dict[str, tf.Tensor]:
         return {name: tf.cast(logits, tf.float32) for name, logits in self.named(outputs).items()}
@@ -131,22 +140,34 @@ class Trainer(ObservedModel):
         return logs
 
 
+def _mean(values: tf.Tensor) -> tf.Tensor:
+    """Return the mean; 0 where a replica has no part of a small batch."""
+    if replicas.count() == 1:
+        return tf.reduce_mean(values)
+    return tf.math.divide_no_nan(tf.reduce_sum(values), tf.cast(tf.size(values), values.dtype))
+
+
 class _HeadMetrics:
     """Loss, accuracy and, with more than five classes, top-5 accuracy of one head."""
 
     def __init__(self, head: str, classes: int) -> None:
-        self.loss = keras.metrics.Mean(name=f"{head}_loss")
-        self.accuracy = keras.metrics.CategoricalAccuracy(name=f"{head}_accuracy")
-        self.top5 = keras.metrics.TopKCategoricalAccuracy(5, name=f"{head}_top5") if classes > 5 else None
+        self.loss = Average(name=f"{head}_loss")
+        self.accuracy = Average(name=f"{head}_accuracy")
+        self.top5 = Average(name=f"{head}_top5") if classes > 5 else None
 
-    def all(self) -> list[keras.metrics.Metric]:
+    def all(self) -> list[Average]:
         return [self.loss, self.accuracy, *([self.top5] if self.top5 else [])]
 
-    def update(self, targets: tf.Tensor, logits: tf.Tensor, losses: tf.Tensor) -> None:
-        self.loss.update_state(losses)
-        for metric in (self.accuracy, self.top5):
-            if metric is not None:
-                metric.update_state(targets, logits)
+    def sums(self, targets: tf.Tensor, logits: tf.Tensor, losses: tf.Tensor) -> tf.Tensor:
+        """Return the sums over a batch that `add` takes, `[2 or 3]`."""
+        found = [losses, keras.metrics.categorical_accuracy(targets, logits)]
+        if self.top5 is not None:
+            found.append(keras.metrics.top_k_categorical_accuracy(targets, logits, 5))
+        return tf.stack([tf.reduce_sum(tf.cast(values, tf.float32)) for values in found])
+
+    def add(self, sums: tf.Tensor, examples: tf.Tensor) -> None:
+        for metric, total in zip(self.all(), tf.unstack(sums), strict=True):
+            metric.add(total, examples)
 
     def main_logs(self) -> dict[str, Any]:
         """Return the results under the names that the main head has in logs: loss, accuracy, top5."""

@@ -170,7 +170,7 @@ alone.update(tf.constant(targets), tf.constant(logits))
 found, expected = counts.results(), alone.results()
 np.testing.assert_array_equal(found.confusion, expected.confusion)
 np.testing.assert_array_equal(found.positives, expected.positives)
-assert found.examples.sum() == 61 and found.worst == ()
+assert found.examples.sum() == 61 and found.worst == expected.worst and len(found.worst) == 25
 print("same")
 """
 
