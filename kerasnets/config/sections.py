@@ -127,7 +127,10 @@ class Data(Section):
     """dataset: mean and std of the training split; mean_image: subtract its mean picture; unit: 0..1; none: 0..255."""
     skip_corrupt: bool = False
     """Leave unreadable files out (counted and listed in the run) instead of stopping."""
-    cache: Literal["none", "memory"] = "none"
+    cache: Literal["none", "memory", "disk"] = "none"
+    """Decode and resize files once and keep the pixels, float32: in memory, or in a file that later runs use too."""
+    cache_dir: Annotated[Path | None, Optional_] = None
+    """Directory of the files of `cache: disk`, which may be removed at any time; default: the user's cache."""
     workers: Count = 0
     """Images decoded at the same time; 0: one a core."""
     augment: Augment = Augment()

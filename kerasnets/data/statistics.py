@@ -13,6 +13,7 @@ import numpy as np
 
 from kerasnets.data.raw import kept, raw_images
 from kerasnets.data.sources import Split
+from kerasnets.data.storage import cache_root
 from kerasnets.errors import UserError
 
 SAMPLE = 10_000  # images; more of them move mean and std by less than a tenth of a grey level
@@ -100,11 +101,6 @@ def _cache_file(fingerprint: str, definition: str) -> Path:
     """Return where the statistics of these images are kept; a changed one leads elsewhere."""
     digest = hashlib.sha256(f"{definition}\0{fingerprint}".encode())
     return cache_root() / "statistics" / f"{digest.hexdigest()[:32]}.npz"
-
-
-def cache_root() -> Path:
-    """Return the user's directory for what can be made again."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kerasnets"
 
 
 def _read(path: Path) -> Statistics | None:

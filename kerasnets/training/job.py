@@ -8,8 +8,10 @@ import tensorflow as tf
 from kerasnets import config as configs
 from kerasnets import environment, models
 from kerasnets.config import Config
+from kerasnets.console import progress
 from kerasnets.data import pipeline, sources
 from kerasnets.data.audit import Problem
+from kerasnets.data.caching import Cache
 from kerasnets.data.preprocessing import Preprocessing, fit
 from kerasnets.data.sources import Dataset
 from kerasnets.errors import UserError, nearest
@@ -67,7 +69,7 @@ class Job:
             training=training,
             augment=data.augment if training else None,
             workers=data.workers or environment.cores(),
-            cache=data.cache,
+            cache=None if data.cache == "none" or only is not None else Cache(data.cache, data.cache_dir, progress),
             skip=skip,
             start_step=start_step,
         )

@@ -1,10 +1,12 @@
 """Batches: which examples, in which order, how augmented, as functions of seed, epoch and position."""
 
 import itertools
+import os
 import shutil
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from PIL import Image
 
 from kerasnets.config import Augment
 from kerasnets.data import pipeline
+from kerasnets.data.caching import Cache
 from kerasnets.data.encoded import Files
 from kerasnets.data.preprocessing import Preprocessing
 from kerasnets.data.raw import raw_batches
@@ -20,6 +23,7 @@ from kerasnets.data.shards.index import load
 from kerasnets.data.shards.prepare import prepare
 from kerasnets.data.sources import Split
 from kerasnets.data.splitting import Examples
+from kerasnets.data.streams import Resize
 from kerasnets.errors import UserError
 
 CLASSES = 10
@@ -191,20 +195,50 @@ def test_nothing_left(memory: Split) -> None:
         batches(memory, skip=frozenset(range(COUNT)))
 
 
-def test_cache_holds_the_same_batches_without_the_files(files: Split, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["memory", "disk"])
+def test_cache_holds_the_same_batches_without_the_files(
+    files: Split, tmp_path: Path, kind: Literal["memory", "disk"]
+) -> None:
     augment = Augment(flip=True, pad_crop=2)
-    crop = Preprocessing((6, 6), 1, "crop", 0.8, (100.0,), (50.0,))
-    plain = batches(files, 5, preprocessing=crop, augment=augment)
+    pad = Preprocessing((6, 7), 1, "pad", 1.0, (100.0,), (50.0,))
+    keys: dict[str, Any] = {"preprocessing": pad, "augment": augment, "skip": frozenset({4})}
+    plain = batches(files, 5, **keys)
     copies = [Path(shutil.copy(path, tmp_path)) for path in paths(files)]
-    cached = pipeline.batches(
-        Split(files.labels, None, Files.of(copies), files.ids), crop, augment=augment, cache="memory", **TRAINING
-    )
+    split = Split(files.labels, None, Files.of(copies), files.ids)
+    seen: list[str] = []
+    cache = Cache(kind, tmp_path / "cache", lambda words, total: nullcontext(lambda: seen.append(words)))
+    cached = pipeline.batches(split, pad, augment=augment, cache=cache, start_step=2, skip=frozenset({4}), **TRAINING)
+    assert seen == [f"decode for data.cache={kind}"] * (COUNT - 1)
     for path in copies:
         path.unlink()
-    for one, other in zip(plain, cached, strict=False):
+    for one, other in zip(plain[2:], cached, strict=False):
         np.testing.assert_array_equal(one[0], other[0])
-    with pytest.raises(UserError, match="data.cache: 'memory' keeps resized images, which random_resized_crop cannot"):
-        batches(files, 1, cache="memory", augment=Augment(random_resized_crop={}))
+        np.testing.assert_array_equal(one[1], other[1])
+    with pytest.raises(UserError, match=f"data.cache: '{kind}' keeps resized images, which random_resized_crop cannot"):
+        batches(files, 1, cache=cache, augment=Augment(random_resized_crop={}))
+
+
+def test_cache_on_disk_is_shared_until_something_changes(files: Split, tmp_path: Path) -> None:
+    few = Files.of(Path(shutil.copy(path, tmp_path)) for path in paths(files)[:4])
+    made: list[str] = []
+
+    def decoded(definition: Preprocessing = PLAIN, index: tuple[int, ...] = (0, 1, 2, 3)) -> int:
+        made.clear()
+        cache = Cache("disk", tmp_path / "cache", lambda words, total: nullcontext(lambda: made.append(words)))
+        pixels = cache.pixels(few, np.array(index), Resize(definition, None, 0), 2)
+        assert pixels.shape == (4, *definition.image_size, 3)
+        return len(made)
+
+    assert [decoded(), decoded()] == [4, 0]
+    assert [decoded(index=(0, 3)), decoded(index=(0, 3))] == [2, 0]
+    assert decoded(replace(PLAIN, mean=(1.0, 2.0, 3.0))) == 0  # is subtracted later
+    padded = replace(PLAIN, resize="pad", image_size=(9, 9))
+    assert [decoded(padded), decoded(replace(padded, mean=(1.0, 2.0, 3.0)))] == [4, 4]
+    os.utime(few.path(3), ns=(1, 1))
+    assert decoded() == 4
+    for file in (tmp_path / "cache").glob("*.float32"):
+        os.truncate(file, 100)
+    assert decoded() == 4
 
 
 def test_pixels_are_those_of_evaluation(files: Split) -> None:

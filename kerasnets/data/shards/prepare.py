@@ -23,6 +23,7 @@ from kerasnets.data.raw import in_threads
 from kerasnets.data.records import HEAD, PLACE, TAIL, BrokenFile, frames
 from kerasnets.data.shards.index import ARRAYS, DOCUMENT, SCHEMA, Shard, read_document, sha256
 from kerasnets.data.splitting import SPLITS, Examples
+from kerasnets.data.storage import sync, write_whole
 from kerasnets.data.strings import Strings, encoded
 from kerasnets.errors import UserError
 
@@ -271,20 +272,3 @@ def _finish(plan: _Plan, out: Path) -> None:
         "shards": [asdict(shard) for shard in shards],
     }
     write_whole(out / DOCUMENT, json.dumps(document, indent=1).encode())
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all, and onto the disk."""
-    aside = path.with_name(f".{path.name}.tmp")
-    aside.write_bytes(content)
-    sync(aside)
-    os.replace(aside, path)
-    sync(path.parent)
-
-
-def sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
