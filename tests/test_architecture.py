@@ -17,7 +17,7 @@ MAY = {
     "commands": {"errors"},
     "models": {"errors"},
     "config": {"errors", "models"},
-    "data": {"errors", "config"},
+    "data": {"errors", "console", "config"},
     "run": {"errors", "config"},
     "telemetry": LEAVES,
     "doctor": LEAVES | {"config", "run", "telemetry"},

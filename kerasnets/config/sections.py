@@ -106,9 +106,11 @@ class Augment(Section):
 class Data(Section):
     """Which images, how they are split, and what becomes of their pixels."""
 
-    source: Literal["digits", "idx", "folder", "npz", "csv", "tfrecord"]
+    source: Literal["digits", "idx", "folder", "npz", "csv", "tfrecord", "tfds"]
     path: Annotated[Path | None, Optional_] = None
-    """Folder or file of the images; relative to the working directory. Not for `digits`."""
+    """Folder or file of the images, relative to the working directory; for `tfds` `name:version`. Not for `digits`."""
+    tfds_dir: Annotated[Path | None, Optional_] = None
+    """Where `tfds` has its data sets; default: TFDS_DATA_DIR, or ~/tensorflow_datasets."""
     class_names: Annotated[tuple[str, ...], BeforeValidator(_tuple)] = ()
     """Of `digits`, `idx` and `npz`, whose labels are numbers: the classes' names, in that order."""
     image_size: Annotated[ImageSize | None, Optional_] = None
@@ -142,6 +144,8 @@ class Data(Section):
             raise ValueError(f"source '{self.source}' {wants}")
         if self.class_names and self.source not in ("digits", "idx", "npz"):
             raise ValueError(f"class_names goes with digits, idx and npz; source '{self.source}' has names of its own")
+        if self.tfds_dir is not None and self.source != "tfds":
+            raise ValueError(f"tfds_dir goes with source 'tfds', not '{self.source}'")
         if len(set(self.class_names)) < len(self.class_names):
             raise ValueError("class_names holds a name twice")
         if self.validation_split + self.test_split >= 1:

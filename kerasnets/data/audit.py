@@ -8,8 +8,8 @@ import numpy as np
 from kerasnets.data import decode
 from kerasnets.data.decode import DecodeError
 from kerasnets.data.encoded import Encoded
-from kerasnets.data.raw import in_threads
 from kerasnets.data.sources import Split
+from kerasnets.data.threads import in_threads
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,6 @@
 """Raw pixels of a split, in order, through Pillow. Imports no TensorFlow."""
 
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image
@@ -12,10 +9,7 @@ from kerasnets.data import decode
 from kerasnets.data.decode import DecodeError
 from kerasnets.data.encoded import Encoded
 from kerasnets.data.sources import Split
-
-Result = TypeVar("Result")
-
-_AHEAD = 4  # images in flight for each thread: enough to keep it busy, few enough to stay small
+from kerasnets.data.threads import in_threads
 
 
 def read(files: Encoded, index: int, channels: int) -> np.ndarray:
@@ -59,28 +53,6 @@ def raw_images(split: Split, channels: int, indices: np.ndarray, workers: int = 
         yield from (decode.with_channels(images[i], channels) for i in indices.tolist())
     elif files is not None:
         yield from in_threads(lambda index: read(files, index, channels), indices, workers)
-
-
-def in_threads(task: Callable[[int], Result], indices: np.ndarray, workers: int = 0) -> Iterator[Result]:
-    """Yield `task(index)` of each index, in order, worked out in threads a few ahead of the reader.
-
-    Args:
-        task: What to do.
-        indices: int64 `[n]`.
-        workers: Threads; 0: one a core and a few more.
-    """
-    with ThreadPoolExecutor(workers or None) as pool:
-        running: deque[Future[Result]] = deque()
-        try:
-            for index in indices:
-                running.append(pool.submit(task, int(index)))
-                if len(running) > _AHEAD * pool._max_workers:
-                    yield running.popleft().result()
-            while running:
-                yield running.popleft().result()
-        finally:
-            for future in running:
-                future.cancel()
 
 
 def raw_batches(

@@ -46,11 +46,6 @@ def frames(path: Path) -> Iterator[tuple[int, bytes]]:
             at += HEAD + size
 
 
-def place(file: int, at: int, frame: bytes, image: bytes) -> tuple[int, ...]:
-    """Return the row of `PLACE` of a framed record that holds `image`."""
-    return file, at, len(frame), frame.index(image, HEAD), len(image), zlib.crc32(frame)
-
-
 @dataclass(frozen=True, eq=False)
 class Records(Encoded):
     """Images in TFRecord files.

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from kerasnets.config import Data
-from kerasnets.data import files
+from kerasnets.data import files, tfds
 from kerasnets.data.arrays import digits, idx, npz
 from kerasnets.data.encoded import Encoded
 from kerasnets.data.shards import index
@@ -87,13 +87,21 @@ _SOURCES: dict[str, Callable[[Path], Examples]] = {
 
 def read(data: Data) -> Examples:
     """Return all examples of a source with the splits that it gives them; see `load`."""
-    examples = digits() if data.source == "digits" else _SOURCES[data.source](_existing(data.path))
+    examples = _examples(data)
     if not data.class_names:
         return examples
     given, there = len(data.class_names), len(examples.class_names)
     if given != there:
         raise UserError(f"data.class_names names {given} classes; {data.path or data.source} has {there}")
     return replace(examples, class_names=data.class_names)
+
+
+def _examples(data: Data) -> Examples:
+    if data.source == "digits":
+        return digits()
+    if data.source == "tfds":
+        return tfds.load(_given(data.path), data.tfds_dir)
+    return _SOURCES[data.source](_existing(data.path))
 
 
 def load(data: Data, *, seed: int) -> Dataset:
@@ -110,8 +118,8 @@ def load(data: Data, *, seed: int) -> Dataset:
     return Dataset(
         class_names=examples.class_names,
         **{name: _split(examples, index) for name, index in parts.items()},
-        native_size=None if images is None else (images.shape[1], images.shape[2]),
-        channels=None if images is None else images.shape[3],
+        native_size=examples.native_size if images is None else (images.shape[1], images.shape[2]),
+        channels=examples.channels if images is None else images.shape[3],
         ignored=examples.ignored,
     )
 
@@ -126,9 +134,14 @@ def _split(examples: Examples, index: np.ndarray) -> Split:
     )
 
 
-def _existing(path: Path | None) -> Path:
+def _given(path: Path | None) -> Path:
     if path is None:
         raise UserError("data.path is missing")
+    return path
+
+
+def _existing(given: Path | None) -> Path:
+    path = _given(given)
     if not path.exists():
         parent = path.parent
         siblings = sorted(entry.name for entry in parent.iterdir()) if parent.is_dir() else []

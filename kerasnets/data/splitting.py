@@ -23,7 +23,9 @@ class Examples:
         ids: Unique names.
         images: uint8 `[n, h, w, c]`, or None.
         files: Encoded images, or None.
-        ignored: Files left aside because they are not images by name.
+        ignored: Files left aside because they are not images by name; records without a label.
+        native_size: Height and width that all encoded images have, if known.
+        channels: Channels that all encoded images have, if known.
     """
 
     class_names: tuple[str, ...]
@@ -33,6 +35,8 @@ class Examples:
     images: np.ndarray | None = None
     files: Encoded | None = None
     ignored: int = 0
+    native_size: tuple[int, int] | None = None
+    channels: int | None = None
 
 
 def complete(examples: Examples, validation: float, test: float, seed: int) -> dict[str, np.ndarray]:

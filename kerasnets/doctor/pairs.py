@@ -28,7 +28,7 @@ class PairRule:
 
 _BESIDE: Any = {
     **{"name": True, "seed": True, "telemetry": True, "export": True},
-    **{"data": {"workers", "cache", "cache_dir"}, "training": {"threads"}},
+    **{"data": {"workers", "cache", "cache_dir", "tfds_dir"}, "training": {"threads"}},
 }
 """Keys in which two runs may differ and still be compared."""
 

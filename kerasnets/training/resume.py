@@ -18,7 +18,7 @@ from kerasnets.training.train import Work, carry_out
 
 MAY_CHANGE = (
     *("training.epochs", "training.early_stopping", "training.checkpoint_every"),
-    *("data.path", "data.workers", "data.cache", "data.cache_dir"),
+    *("data.path", "data.workers", "data.cache"),
     *("telemetry.doctor", "telemetry.report", "telemetry.embeddings"),
     "export.",
 )
