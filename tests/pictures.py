@@ -10,6 +10,7 @@ import numpy as np
 import skimage.data
 from PIL import Image
 
+_ADAM7 = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
 WIDTH, HEIGHT = 67, 51  # odd, so that chroma and row padding have something to round
 
 
@@ -33,14 +34,19 @@ def chunk(tag: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + tag + content + struct.pack(">I", zlib.crc32(tag + content))
 
 
-def raw_png(depth: int, colours: int, before: bytes = b"", seed: int = 0, size: tuple[int, int] = (9, 5)) -> bytes:
+def raw_png(
+    depth: int, colours: int, before: bytes = b"", seed: int = 0, size: tuple[int, int] = (9, 5), laced: bool = False
+) -> bytes:
     """Return a PNG of random pixels: kinds that Pillow does not write."""
     width, height = size
     channels = {0: 1, 2: 3, 4: 2, 6: 4}[colours]
     rng = np.random.default_rng(seed)
-    row = (width * channels * depth + 7) // 8
-    rows = b"".join(b"\0" + rng.integers(0, 256, row, dtype=np.uint8).tobytes() for _ in range(height))
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colours, 0, 0, 0))
+    rows = b""
+    for top, left, down, right in _ADAM7 if laced else ((0, 0, 1, 1),):
+        row = (len(range(left, width, right)) * channels * depth + 7) // 8
+        for _ in range(top, height, down) if row else ():
+            rows += b"\0" + rng.integers(0, 256, row, dtype=np.uint8).tobytes()
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colours, 0, 0, laced))
     return b"\x89PNG\r\n\x1a\n" + header + before + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
@@ -87,6 +93,19 @@ def few_colours_bmp() -> bytes:
     return encoded(photo().quantize(17), "BMP")
 
 
+def noise(width: int = 150, height: int = 120) -> Image.Image:
+    """Return random pixels: they fill a GIF's table of codes again and again."""
+    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+def small_window() -> bytes:
+    """Return a PNG whose pixels are packed with zlib's smallest window, as libpng does for small images."""
+    content = raw_png(8, 0, size=(40, 30))
+    packer = zlib.compressobj(9, wbits=9)
+    rows = b"".join(b"\0" + bytes(range(y, y + 40)) for y in range(30))
+    return content[:33] + chunk(b"IDAT", packer.compress(rows) + packer.flush()) + chunk(b"IEND", b"")
+
+
 def _bmp(mode: str) -> Callable[[], bytes]:
     return lambda: encoded(photo().convert(mode), "BMP")
 
@@ -103,6 +122,7 @@ READABLE: dict[str, Callable[[], bytes]] = {
     "jpeg grey": lambda: encoded(photo().convert("L"), "JPEG"),
     "jpeg cmyk": lambda: encoded(photo().convert("CMYK"), "JPEG"),
     "jpeg ycck": ycck,
+    "jpeg with restarts": lambda: encoded(photo(), "JPEG", restart_marker_rows=1),
     "jpeg 1x1": lambda: encoded(photo(1, 1), "JPEG"),
     "jpeg 1x40": lambda: encoded(photo(1, 40), "JPEG"),
     "jpeg and more bytes": lambda: encoded(photo(), "JPEG") + b"more",
@@ -123,7 +143,12 @@ READABLE: dict[str, Callable[[], bytes]] = {
         f"png depth {depth}, colour type {colours}": lambda depth=depth, colours=colours: raw_png(depth, colours)
         for depth, colours in (*((d, 0) for d in (1, 2, 4, 8, 16)), (8, 2), (16, 2), (16, 4), (16, 6))
     },
+    "png interlaced": lambda: raw_png(8, 6, size=(13, 11), laced=True),
+    "png interlaced, narrow": lambda: raw_png(2, 0, size=(1, 3), laced=True),
+    "png in a small window": small_window,
     "gif": lambda: encoded(photo(), "GIF"),
+    "gif not interlaced": lambda: encoded(photo(), "GIF", interlace=0),
+    "gif of two colours": lambda: encoded(photo().convert("1"), "GIF"),
     "gif grey": lambda: encoded(photo().convert("L"), "GIF"),
     "gif animated": lambda: encoded(photo(), "GIF", save_all=True, append_images=[photo().rotate(90)]),
     "gif transparent": lambda: encoded(photo().convert("P"), "GIF", transparency=3),
