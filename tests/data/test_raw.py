@@ -66,5 +66,5 @@ def test_audit_finds_every_bad_file(tmp_path: Path) -> None:
     problems = audit.unreadable(split, progress=lambda: seen.append(1))
     assert problems[0] == Problem(1, str(tmp_path / "1.png"), "not a JPEG, PNG, GIF, BMP or WebP image")
     assert problems[1] == Problem(3, str(tmp_path / "3.png"), "No such file or directory")
-    assert (problems[2].index, problems[2].reason[:18]) == (4, "a PNG that is cut short")
+    assert (problems[2].index, problems[2].reason) == (4, "a PNG that is cut short")
     assert (len(problems), len(seen)) == (3, 6)
