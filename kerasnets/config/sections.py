@@ -158,6 +158,10 @@ class Training(Section):
 
     epochs: Annotated[int, Field(ge=1)] = 30
     batch_size: Annotated[int, Field(ge=1)] = 128
+    """Images of an optimizer step."""
+    accumulate: Annotated[int, Field(ge=1)] = 1
+    """Parts in which a batch goes through the network, to need about that much less memory for activations: gradients
+    are summed, so a step stays a step. Batch normalisation sees parts, not batches."""
     optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
     learning_rate: Positive = 0.1
     """Peak learning rate."""
@@ -227,6 +231,8 @@ class Training(Section):
             raise ValueError(f"step_epochs only goes with schedule 'step', not '{self.schedule}'")
         if list(self.step_epochs) != sorted(set(self.step_epochs)):
             raise ValueError("step_epochs must grow")
+        if self.accumulate > self.batch_size:
+            raise ValueError(f"accumulate {self.accumulate} is more than the {self.batch_size} images of a batch")
         if self.nesterov and self.optimizer != "sgd":
             raise ValueError(f"nesterov only goes with optimizer 'sgd', not '{self.optimizer}'")
         if self.warmup_epochs >= self.epochs and self.warmup_epochs > 0:

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from kerasnets.telemetry import replicas
+from kerasnets.telemetry.accumulation import Batch, Given, Rest, accumulate
 from kerasnets.telemetry.observers import Forward, Level, Observer, state
 from kerasnets.telemetry.taps import named_outputs, tap
 
@@ -24,6 +25,11 @@ class ObservedModel(keras.Model):
     Args:
         net: functional model of one input.
         observers: called at the fixed points of every step, in order.
+        accumulate: parts in which a batch goes through the network, one after another, so that activations need that
+            much less memory. Their gradients, weighted by examples, make one step. Batch normalisation sees parts, not
+            the batch: its statistics are of fewer images, and its moving statistics move at each part. Observers see
+            the whole batch's loss and gradients, and the first part's outputs, activations and heads' gradients. Not
+            with `jit_compile`.
 
     Attributes:
         first_batch: batches of this epoch that `pass_over` leaves out.
@@ -32,10 +38,17 @@ class ObservedModel(keras.Model):
     train_function: Any
     steps_per_execution: int
 
-    def __init__(self, net: keras.Model, observers: Sequence[Observer] = (), name: str | None = None) -> None:
+    def __init__(
+        self,
+        net: keras.Model,
+        observers: Sequence[Observer] = (),
+        name: str | None = None,
+        accumulate: int = 1,
+    ) -> None:
         super().__init__(name=name)
         self.net = net
         self.observers = tuple(observers)
+        self.accumulate = accumulate
         self._forward: Callable[..., Any] = net
         self._level = Level.STEP
         self.first_batch = 0
@@ -118,28 +131,52 @@ class ObservedModel(keras.Model):
         return self.compute_metrics(images, targets, outputs, weights)
 
     def train_step(self, data: Any) -> dict[str, Any]:
-        images, targets, weights = keras.utils.unpack_x_y_sample_weight(data)
+        images, targets, weights = batch = keras.utils.unpack_x_y_sample_weight(data)
         self._counted.assign_add(1)
         variables = self.net.trainable_variables
+        share = _share(images)
+        first, rest = self._accumulated(batch, share)
         with tf.GradientTape(persistent=self._level >= Level.HEADS) as tape:
-            outputs, activations = self._run(images, training=True)
-            own_loss = _part(self.objective(outputs, targets, weights, images), images)
+            outputs, activations = self._run(first[0], training=True)
+            own_loss = _weighted(self.objective(outputs, first[1], first[2], first[0]), share)
             scaled = self.optimizer.scale_loss(own_loss)
-        (loss,) = replicas.summed([own_loss])
-        self._observe_forward(images, targets, weights, outputs, activations, loss, scaled, tape)
-        gradients = self._summed(self._rescaled(tape.gradient(scaled, variables), up=False))
+        (loss,) = replicas.summed([rest.loss(own_loss) if rest else own_loss])
+        self._observe_forward(images, first, outputs, activations, loss, scaled, tape)
+        own = _dense(self._rescaled(tape.gradient(scaled, variables), up=False))
+        gradients = self._summed(rest.gradients(own) if rest else own)
         norm = tf.linalg.global_norm([gradient for gradient in gradients if gradient is not None])
         self._observe(lambda observer: observer.gradients(gradients, norm))
         final = self.final(gradients)
         self._observe(lambda observer: observer.clipped(final))
         self._apply(final, variables)
         self._observe(lambda observer: observer.applied())
-        logs = self.measured(outputs, targets, weights, images, loss)
+        logs = self.measured(rest.outputs(outputs) if rest else outputs, targets, weights, images, loss)
         logs |= {m.name: m.result() for observer in self.observers for m in observer.metrics()}
         return replicas.logs(logs)
 
     def test_step(self, data: Any) -> dict[str, Any]:
         return replicas.logs(super().test_step(data))
+
+    def _accumulated(self, batch: Batch, share: tf.Tensor | None) -> tuple[Batch, Rest | None]:
+        """Return the part of a batch that is left to do, and what the others gave; all of it where it is not split."""
+        if self.accumulate == 1:
+            return batch, None
+        if self.jit_compile:
+            raise ValueError("gradients cannot be accumulated under XLA: compile with jit_compile=False")
+        outputs, variables = tf.nest.flatten(self.net.output), self.net.trainable_variables
+        return accumulate(batch, self.accumulate, lambda part: self._do(part, share), variables, outputs)
+
+    def _do(self, part: Batch, share: tf.Tensor | None) -> Given:
+        images, targets, weights = part
+        variables = self.net.trainable_variables
+        with tf.GradientTape() as tape:
+            outputs = self.net(images, training=True)
+            loss = _weighted(self.objective(outputs, targets, weights, images), share)
+            scaled = self.optimizer.scale_loss(loss)
+        found = _dense(self._rescaled(tape.gradient(scaled, variables), up=False))
+        pairs = zip(found, variables, strict=True)
+        gradients = [tf.zeros(v.shape, v.dtype) if g is None else g for g, v in pairs]
+        return Given(gradients, tf.cast(loss, tf.float32), tf.nest.flatten(outputs))
 
     def _observe(self, look: Callable[[Observer], None]) -> None:
         for observer in self.observers:
@@ -148,8 +185,7 @@ class ObservedModel(keras.Model):
     def _observe_forward(
         self,
         images: tf.Tensor,
-        targets: Any,
-        weights: Any,
+        part: Batch,
         outputs: Any,
         activations: dict[str, tf.Tensor],
         loss: tf.Tensor,
@@ -165,9 +201,12 @@ class ObservedModel(keras.Model):
             activations=activations,
             learning_rate=tf.cast(self.optimizer.learning_rate, tf.float32),
             head_gradients=lambda head: self._of_head(tape, scaled, named[head]),
-            inference_loss=lambda: self.objective(self._run(images, training=False)[0], targets, weights, images),
+            inference_loss=lambda: self._inference_loss(*part),
         )
         self._observe(lambda observer: observer.forward(seen))
+
+    def _inference_loss(self, images: tf.Tensor, targets: Any, weights: Any) -> tf.Tensor:
+        return self.objective(self._run(images, training=False)[0], targets, weights, images)
 
     def _run(self, images: tf.Tensor, training: bool) -> tuple[Any, dict[str, tf.Tensor]]:
         """Return the network's outputs in its own structure, and the activations that are watched."""
@@ -192,7 +231,7 @@ class ObservedModel(keras.Model):
         """Return what reaches the variables through one output alone."""
         through = tape.gradient(loss, output)
         found = tape.gradient(output, self.net.trainable_variables, output_gradients=through)
-        return self._summed(self._rescaled(found, up=False))
+        return self._summed(_dense(self._rescaled(found, up=False)))
 
     def _rescaled(self, gradients: Gradients, up: bool) -> Gradients:
         """Take float16's loss scale out of gradients, or put it back, which its optimizer expects."""
@@ -202,10 +241,9 @@ class ObservedModel(keras.Model):
         return [g if g is None else g * scale if up else g / scale for g in gradients]
 
     def _summed(self, gradients: Gradients) -> Gradients:
-        """Make gradients dense and, under `tf.distribute`, sum them over the replicas."""
-        dense = [None if g is None else tf.convert_to_tensor(g) for g in gradients]
-        summed = iter(replicas.summed([g for g in dense if g is not None]))
-        return [None if g is None else next(summed) for g in dense]
+        """Sum dense gradients over the replicas of `tf.distribute`."""
+        summed = iter(replicas.summed([g for g in gradients if g is not None]))
+        return [None if g is None else next(summed) for g in gradients]
 
     def _apply(self, gradients: Gradients, variables: Sequence[Any]) -> None:
         several = replicas.count()
@@ -216,9 +254,18 @@ class ObservedModel(keras.Model):
         self.optimizer.apply(self._rescaled(gradients, up=True), variables)
 
 
-def _part(loss: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
-    """Return what a mean over one replica's images contributes to the mean over those of all replicas."""
+def _share(images: tf.Tensor) -> tf.Tensor | None:
+    """Return one replica's share of the images of all; None where it is alone."""
     if replicas.count() == 1:
-        return loss
+        return None
     own = tf.cast(tf.shape(images)[0], tf.float32)
-    return loss * tf.cast(own / replicas.summed([own])[0], loss.dtype)
+    return own / replicas.summed([own])[0]
+
+
+def _weighted(loss: tf.Tensor, share: tf.Tensor | None) -> tf.Tensor:
+    """Return what a mean over one replica's images contributes to the mean over those of all replicas."""
+    return loss if share is None else loss * tf.cast(share, loss.dtype)
+
+
+def _dense(gradients: Gradients) -> Gradients:
+    return [None if g is None else tf.convert_to_tensor(g) for g in gradients]

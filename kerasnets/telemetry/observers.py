@@ -48,6 +48,8 @@ class Level(IntEnum):
 class Forward:
     """What the forward pass of a step gave. The two functions add passes to the graph.
 
+    Where gradients are accumulated, `images` and `loss` are the whole batch's, all else is its first part's.
+
     Attributes:
         level: how closely this step is looked at.
         images: the batch as the network gets it, `[N, H, W, C]`.
@@ -57,7 +59,7 @@ class Forward:
         learning_rate: of this step.
         head_gradients: name of a head -> the gradient that this head alone sends to each variable, weighted as in the
             loss; None for a variable that it does not reach.
-        inference_loss: the loss of the same batch and weights in inference mode.
+        inference_loss: the loss of the same images and weights in inference mode.
     """
 
     level: Level

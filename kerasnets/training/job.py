@@ -133,7 +133,8 @@ def prepare(config: Config, dataset: Dataset, skip: dict[str, frozenset[int]], p
     wanted = config.telemetry.images or config.telemetry.pr_curves
     counts = ValidationCounts(classes) if wanted else None
     all_heads = heads(config.model.name, **config.model.options)
-    trainer = Trainer(fast.net, all_heads, classes, objective, optim.clipping(training), observers, counts)
+    clip, parts = optim.clipping(training), training.accumulate
+    trainer = Trainer(fast.net, all_heads, classes, objective, clip, observers, counts, parts)
     rate = RateFactor() if training.on_nonfinite == "rollback" else None
     job = Job(config, dataset, preprocessing, fast, trainer, probe, nonfinite, counts, rate, skip)
     optimizer = optim.optimizer(training, job.steps_per_epoch, fast.net.trainable_variables, rate)

@@ -46,6 +46,7 @@ class Trainer(ObservedModel):
         clip: gradients to clipped gradients, or None.
         observers: called at the fixed points of every step, in order.
         counts: gathers what the main head says of each validation batch.
+        accumulate: parts in which a batch goes through the network, see `ObservedModel`.
     """
 
     def __init__(
@@ -57,8 +58,9 @@ class Trainer(ObservedModel):
         clip: Callable[[Sequence[tf.Tensor]], Sequence[tf.Tensor]] | None = None,
         observers: Sequence[Observer] = (),
         counts: ValidationCounts | None = None,
+        accumulate: int = 1,
     ) -> None:
-        super().__init__(net, observers, name="trainer")
+        super().__init__(net, observers, name="trainer", accumulate=accumulate)
         self.counts = counts
         self.heads = tuple(heads)
         self.main_head = next(head for head in heads if head.main)
