@@ -18,19 +18,24 @@ from tensorboard.compat.proto.graph_pb2 import GraphDef
 from kerasnets.training.callbacks import TIMING
 from kerasnets.training.checkpoint.store import ARRAYS, Store
 
-TIMED_TAGS = {"images_per_second"}
-SAME_FILES = ("labels.txt", "splits.csv", "preprocessing.json", "predictions.csv", "config.yaml")
+OTHER_TAGS = {"images_per_second", "config"}
+"""What times things, and the config as text, which says how often checkpoints are written."""
+SAME_FILES = ("labels.txt", "splits.csv", "preprocessing.json", "predictions.csv")
 TABLES = ("telemetry/statistics.csv", "telemetry/steps.csv")
 
 
 def differences(first: Path, second: Path) -> list[str]:
     """Return what differs between two finished runs; the length of time that things took is no difference."""
-    found = [name for name in (*SAME_FILES, *TABLES) if (first / name).read_bytes() != (second / name).read_bytes()]
+    found = [name for name in (*SAME_FILES, *TABLES) if _content(first / name) != _content(second / name)]
     found += [name for name in ("model.keras", "last.keras") if _weights(first / name) != _weights(second / name)]
     found += ["history.csv"] if _history(first) != _history(second) else []
     found += ["metrics.json"] if _metrics(first) != _metrics(second) else []
     found += [f"checkpoint {name}" for name in _differing(_state(first), _state(second))]
     return found + [f"event {key}" for key in _differing(events(first), events(second))]
+
+
+def _content(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None  # without telemetry there are no tables
 
 
 def _differing(first: dict[Any, Any], second: dict[Any, Any]) -> list[Any]:
@@ -66,13 +71,13 @@ def _metrics(run: Path) -> dict[str, Any]:
 
 
 def events(run: Path) -> dict[tuple[str, str, int], Any]:
-    """Return (writer, tag, step) -> values, but of tags that time things."""
+    """Return (writer, tag, step) -> values, but of tags that may differ."""
     found: dict[tuple[str, str, int], Any] = {}
     for directory in sorted((run / "tensorboard").iterdir()):
         if directory.name == "hparams":  # has the time at which the run began in it
             continue
         for tag, points in event_files.read(directory).items():
-            if tag not in TIMED_TAGS:
+            if tag not in OTHER_TAGS:
                 for point in points:
                     found.setdefault((directory.name, tag, point.step), []).append(_plain(point.value))
     return found

@@ -1,6 +1,7 @@
 """`resume(run) -> Run`: a run goes on bit for bit where it was, or says why it cannot."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from kerasnets import config as configs
@@ -48,8 +49,12 @@ def resume(path: Path | str, words: Sequence[str] = ()) -> Run:
         found = _newest(work)
         if found is not None:
             _check_epochs(run, config, found[1])
+        patience_changed = config.training.early_stopping != run.config.training.early_stopping
         run.write_config(config)
-        carry_out(work, _taken_up(run, found))
+        saved = _taken_up(run, found)
+        if saved is not None and patience_changed:
+            saved = replace(saved, values={**saved.values, "stopped": False})
+        carry_out(work, saved)
     return run
 
 

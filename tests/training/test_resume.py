@@ -25,7 +25,6 @@ from kerasnets.training.resume import resume
 
 Train = Callable[..., Run]
 TESTS = Path(__file__).parent.parent
-OFTEN = ["training.checkpoint_every=7", "telemetry.every=20"]
 
 
 class Crash(Exception):
@@ -75,10 +74,9 @@ def test_the_points_at_which_runs_are_killed_exist() -> None:
 
 
 @pytest.mark.slow
-def test_killed_again_and_again_it_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
+def test_killed_again_and_again_it_ends_as_if_it_had_not_been(resnet_run: Run, tmp_path: Path) -> None:
     """A sample of `make proof-resume`."""
-    words = ["digits-resnet20", *SMALL, *OFTEN]
-    subprocess.run(command(*words, "--out", str(tmp_path / "whole")), check=True, capture_output=True, timeout=300)
+    words = ["digits-resnet20", *SMALL, "training.checkpoint_every=7"]
     run = str(tmp_path / "killed")
     killed("step", 30, 7, *words, "--out", run)
     assert len(Store(Path(run, "checkpoints")).paths()) == 2
@@ -86,35 +84,53 @@ def test_killed_again_and_again_it_ends_as_if_it_had_not_been(tmp_path: Path) ->
     killed("validation", 1, 5, "--resume", run)
     ended = subprocess.run(command("--resume", run), check=True, capture_output=True, text=True, timeout=300)
     assert "going on after epoch" in ended.stderr
-    assert differences(tmp_path / "whole", tmp_path / "killed") == []
+    assert differences(resnet_run.path, Path(run)) == []
     again = subprocess.run(command("--resume", run), check=True, capture_output=True, text=True, timeout=60)
     assert f"run {run} is finished: 2 epochs" in again.stderr and "best epoch" in again.stdout
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("words", "batches"),
-    [
-        pytest.param([*SMALL_GOOGLENET, "training.precision=bfloat16", *OFTEN], 9, id="googlenet-dropout-bfloat16"),
-        pytest.param(
-            [*SMALL, *OFTEN, "training.ema=0.9", "training.optimizer=adamw", "training.nesterov=false"]
-            + ["training.on_nonfinite=rollback", "training.early_stopping=2"],
-            60,
-            id="average-adamw-rollback-early-stopping",
-        ),
-        pytest.param([*SMALL, *OFTEN], 3, id="before-the-first-checkpoint"),
-        pytest.param([*SMALL, *OFTEN, "data.augment.mixup=0.2", "training.precision=float16"], 47, id="mixup-float16"),
-    ],
-)
-def test_a_run_that_crashed_goes_on_bit_for_bit(
-    words: list[str], batches: int, tmp_path: Path, train_small: Train, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    train_small(tmp_path / "whole", words)
+def crashed(run: Path, words: list[str], batches: int, train_small: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train until training ends as if it were killed."""
     with monkeypatch.context() as patch, pytest.raises(Crash):
         crash(patch, batches)
-        train_small(tmp_path / "killed", words)
-    resume(tmp_path / "killed")
-    assert differences(tmp_path / "whole", tmp_path / "killed") == []
+        train_small(run, words)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batches", [3, 47])
+def test_a_resnet_that_crashed_goes_on_bit_for_bit(
+    batches: int, resnet_run: Run, tmp_path: Path, train_small: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    crashed(run, [*SMALL, "training.checkpoint_every=5"], batches, train_small, monkeypatch)
+    if batches == 3:
+        assert not Store(run / "checkpoints").paths()
+    resume(run)
+    assert differences(resnet_run.path, run) == []
+
+
+@pytest.mark.slow
+def test_a_googlenet_with_dropout_goes_on_bit_for_bit(
+    tmp_path: Path, train_small: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [*SMALL_GOOGLENET, "training.checkpoint_every=7", "telemetry.every=0"]  # its probe is a matter of minutes
+    train_small(tmp_path / "whole", words)
+    crashed(tmp_path / "run", words, 9, train_small, monkeypatch)
+    resume(tmp_path / "run")
+    assert differences(tmp_path / "whole", tmp_path / "run") == []
+
+
+@pytest.mark.slow
+def test_all_that_can_remember_something_goes_on_bit_for_bit(
+    tmp_path: Path, train_small: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [*SMALL, "training.ema=0.9", "training.optimizer=adamw", "training.nesterov=false", "telemetry.every=20"]
+    words += ["training.on_nonfinite=rollback", "training.early_stopping=2", "data.augment.mixup=0.2"]
+    words += ["training.precision=bfloat16", "training.clip_global_norm=1", "training.checkpoint_every=7"]
+    train_small(tmp_path / "whole", words)
+    crashed(tmp_path / "run", words, 60, train_small, monkeypatch)
+    resume(tmp_path / "run")
+    assert differences(tmp_path / "whole", tmp_path / "run") == []
 
 
 @pytest.mark.slow
@@ -156,7 +172,7 @@ def test_a_run_that_was_asked_to_stop_goes_on_bit_for_bit(
 
 @pytest.mark.slow
 def test_more_epochs_end_as_a_run_that_was_longer_from_the_start(tmp_path: Path, train_small: Train) -> None:
-    words = [*SMALL, "training.schedule=step", "training.step_epochs=1.5", "training.ema=0.9"]
+    words = [*SMALL, "training.schedule=step", "training.step_epochs=1.5", "training.ema=0.9", "telemetry.every=0"]
     train_small(tmp_path / "long", [*words, "training.epochs=3"])
     train_small(tmp_path / "short", words)
     run = resume(tmp_path / "short", ["training.epochs=3"])
@@ -167,7 +183,7 @@ def test_more_epochs_end_as_a_run_that_was_longer_from_the_start(tmp_path: Path,
 
 @pytest.mark.slow
 def test_a_run_that_stopped_early_goes_on_when_it_may_wait_for_longer(tmp_path: Path, train_small: Train) -> None:
-    slow = ["training.learning_rate=1e-9", "training.schedule=constant", "training.epochs=9"]
+    slow = ["training.learning_rate=1e-9", "training.schedule=constant", "training.epochs=9", "telemetry.every=0"]
     run = train_small(tmp_path / "run", [*SMALL, *slow, "training.early_stopping=1"])
     done = run.read_json("metrics.json")["epochs"]
     assert done < 9
@@ -275,10 +291,10 @@ def test_a_checkpoint_of_another_network_is_damaged(copied: Path) -> None:
 def test_a_file_that_may_not_grow_stops_the_run_and_leaves_its_checkpoint(tmp_path: Path) -> None:
     """As a full disk does: here the limit on a file's size, which needs no other disk."""
     run = tmp_path / "run"
-    words = command("digits-resnet20", *SMALL, "training.epochs=40", "--out", str(run))
+    words = command("digits-resnet20", *SMALL, "training.epochs=40", "telemetry.every=0", "--out", str(run))
 
     def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (900_000, 900_000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (700_000, 700_000))
 
     done = subprocess.run(words, capture_output=True, text=True, timeout=300, preexec_fn=limit)
     assert done.returncode == 2, done.stderr
