@@ -169,3 +169,28 @@ def test_weight_decay_kind_follows_the_optimizer(minimal: Path) -> None:
 
 def test_dump_is_yaml_of_plain_values(minimal: Path) -> None:
     assert yaml.safe_load(configs.load(minimal).dump())["model"]["name"] == "resnet20"
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("training.batch_size=auot", "found 'auot', allowed: 'auto' or a whole number above 0; did you mean 'auto'?"),
+        ("training.batch_size=0", "found '0', allowed: 'auto' or a whole number above 0"),
+        ("training.learning_rate=-1", "found '-1', allowed: 'find' or a number above 0"),
+        ("training.max_memory=lots", "found 'lots', allowed: 'auto', 'none' or a number of gigabytes"),
+        ("training.accumulate=129", "training: accumulate 129 is more than the 128 images of a batch"),
+    ],
+)
+def test_numbers_that_may_be_words(word: str, said: str) -> None:
+    with pytest.raises(UserError) as raised:
+        configs.load("cifar10-resnet20", [word])
+    key = word.partition("=")[0]
+    assert str(raised.value).splitlines()[1] == f"  {said}" if "accumulate" in word else f"  {key}: {said}"
+
+
+def test_words_are_kept_until_they_are_resolved() -> None:
+    training = configs.load("digits-resnet20", ["training.batch_size=auto", "training.learning_rate=find"]).training
+    assert (training.batch_size, training.learning_rate) == ("auto", "find")
+    for name in ("batch", "rate"):
+        with pytest.raises(ValueError, match="is not resolved yet"):
+            getattr(training, name)

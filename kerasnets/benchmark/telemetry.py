@@ -117,7 +117,7 @@ class _Bench:
         self._writer.on_train_begin()
         self._writer.on_epoch_begin(0)
         rng = np.random.default_rng(config.seed)
-        size = config.training.batch_size
+        size = config.training.batch
         self._images = tf.constant(rng.normal(size=(size, *self._with.shape)).astype(np.float32))
         self._targets = tf.one_hot(rng.integers(0, self._with.classes, size), self._with.classes)
         self._ratios: dict[str, list[float]] = {"ordinary": [], "sampled": [], "passes": []}

@@ -11,8 +11,13 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     model_validator,
 )
+
+from kerasnets.errors import nearest
 
 _NULLS = ("", "null", "none", "~")
 
@@ -40,6 +45,19 @@ def _tuple(value: object) -> object:
 
 def _at_most_one(*names: str) -> str:
     return f"at most one of {', '.join(names)} may be set"
+
+
+def _or_a_word(word: str, allowed: str) -> WrapValidator:
+    """Say in one sentence, not two, what a key takes that is a number or a word."""
+
+    def check(value: Any, check_type: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return check_type(value)
+        except ValidationError:
+            hint = nearest(str(value), [word])
+            raise ValueError(f"found {value!r}, allowed: {allowed}{hint}") from None
+
+    return WrapValidator(check)
 
 
 Optional_ = BeforeValidator(none)
@@ -157,14 +175,16 @@ class Training(Section):
     """How the weights are learnt."""
 
     epochs: Annotated[int, Field(ge=1)] = 30
-    batch_size: Annotated[int, Field(ge=1)] = 128
-    """Images of an optimizer step."""
+    batch_size: Annotated[
+        Annotated[int, Field(ge=1)] | Literal["auto"], _or_a_word("auto", "'auto' or a whole number above 0")
+    ] = 128
+    """Images of an optimizer step; auto: the fewest that fit and come within 5 % of the best speed, as measured."""
     accumulate: Annotated[int, Field(ge=1)] = 1
     """Parts in which a batch goes through the network, to need about that much less memory for activations: gradients
     are summed, so a step stays a step. Batch normalisation sees parts, not batches."""
     optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
-    learning_rate: Positive = 0.1
-    """Peak learning rate."""
+    learning_rate: Annotated[Positive | Literal["find"], _or_a_word("find", "'find' or a number above 0")] = 0.1
+    """Peak learning rate; find: by a range test before the first step (Smith 2015, sec. 3.3)."""
     momentum: Share = 0.9
     """Of SGD."""
     nesterov: bool = False
@@ -208,6 +228,10 @@ class Training(Section):
     """What each rollback multiplies the learning rate by."""
     checkpoint_every: Annotated[str, BeforeValidator(str), Field(pattern=INTERVAL)] = "10 min"
     """Between two checkpoints within an epoch, such as `500 steps` or `10 min`; each epoch's end has one besides."""
+    max_memory: Annotated[
+        Positive | Literal["auto"] | None, _or_a_word("auto", "'auto', 'none' or a number of gigabytes"), Optional_
+    ] = "auto"
+    """Gigabytes that training may take; auto: what is free, of the machine or the container; none: no limit."""
     threads: Count = 0
     """Threads of one operation; 0: one a core. Results are bit-identical only for the same number."""
 
@@ -231,13 +255,27 @@ class Training(Section):
             raise ValueError(f"step_epochs only goes with schedule 'step', not '{self.schedule}'")
         if list(self.step_epochs) != sorted(set(self.step_epochs)):
             raise ValueError("step_epochs must grow")
-        if self.accumulate > self.batch_size:
+        if self.batch_size != "auto" and self.accumulate > self.batch_size:
             raise ValueError(f"accumulate {self.accumulate} is more than the {self.batch_size} images of a batch")
         if self.nesterov and self.optimizer != "sgd":
             raise ValueError(f"nesterov only goes with optimizer 'sgd', not '{self.optimizer}'")
         if self.warmup_epochs >= self.epochs and self.warmup_epochs > 0:
             raise ValueError(f"warmup_epochs {self.warmup_epochs:g} leaves none of the {self.epochs} epochs")
         return self
+
+    @property
+    def batch(self) -> int:
+        """`batch_size` of a resolved config."""
+        if self.batch_size == "auto":
+            raise ValueError("training.batch_size=auto is not resolved yet")
+        return self.batch_size
+
+    @property
+    def rate(self) -> float:
+        """`learning_rate` of a resolved config."""
+        if self.learning_rate == "find":
+            raise ValueError("training.learning_rate=find is not resolved yet")
+        return self.learning_rate
 
 
 def _in_order(steps: tuple[int, int]) -> tuple[int, int]:

@@ -23,7 +23,7 @@ def _gap(evidence: Evidence, at: Thresholds) -> Finding | None:
         return None
     lost = (steps.inference_loss - steps.loss >= at["excess"]) & seen
     momentum = evidence.options["bn_momentum"]
-    batch = evidence.config.training.batch_size
+    batch = evidence.config.training.batch
     words = ("model.bn_momentum=0.9",) if momentum > 0.9 else ("model.bn_momentum=0.99",)
     return Finding(
         "batch_normalization_gap",

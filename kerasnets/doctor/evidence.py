@@ -105,7 +105,7 @@ class Evidence:
         """Optimizer steps so far."""
         if self.steps is not None and len(self.steps.step):
             return int(self.steps.step[-1])
-        return self.epochs * -(-sum(self.counts.values()) // self.config.training.batch_size)
+        return self.epochs * -(-sum(self.counts.values()) // self.config.training.batch)
 
     @property
     def options(self) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def valid(config: Config, *words: str) -> tuple[str, ...]:
 
 def rate(config: Config, factor: float) -> str:
     """Return the word that multiplies the learning rate."""
-    return f"training.learning_rate={config.training.learning_rate * factor:.3g}"
+    return f"training.learning_rate={config.training.rate * factor:.3g}"
 
 
 def clip(config: Config) -> str:

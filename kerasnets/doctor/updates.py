@@ -41,7 +41,7 @@ def _too_small(evidence: Evidence, at: Thresholds) -> Finding | None:
         "about 1e-3 is usual",
         "The learning rate is too low for the size of weights and gradients, or clipping leaves next to nothing of the "
         "gradient. At this pace the weights need a hundred times as many steps.",
-        {"ratio": value, "samples": len(ratios), "learning_rate": evidence.config.training.learning_rate},
+        {"ratio": value, "samples": len(ratios), "learning_rate": evidence.config.training.rate},
         valid(
             evidence.config,
             *(unclip(evidence.config) or (rate(evidence.config, min(1000.0, max(10.0, 1e-3 / max(value, 1e-30)))),)),
@@ -63,7 +63,7 @@ def _too_large(evidence: Evidence, at: Thresholds) -> Finding | None:
         "about 1e-3 is usual",
         "The learning rate is too high for the size of weights and gradients. Every step throws away a good part of "
         "what the steps before have learnt.",
-        {"ratio": value, "samples": len(ratios), "learning_rate": evidence.config.training.learning_rate},
+        {"ratio": value, "samples": len(ratios), "learning_rate": evidence.config.training.rate},
         valid(evidence.config, rate(evidence.config, 0.1), clip(evidence.config)),
         "warning",
         (),

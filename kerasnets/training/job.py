@@ -45,7 +45,7 @@ class Job:
     @property
     def steps_per_epoch(self) -> int:
         """Optimizer steps in an epoch; the last batch may be smaller."""
-        return pipeline.steps_per_epoch(self.images, self.config.training.batch_size)
+        return pipeline.steps_per_epoch(self.images, self.config.training.batch)
 
     @property
     def images(self) -> int:
@@ -64,7 +64,7 @@ class Job:
             self.dataset.split(name),
             self.preprocessing,
             classes=len(self.dataset.class_names),
-            batch_size=settings.batch_size if training else min(max(settings.batch_size, 128), 256),
+            batch_size=settings.batch if training else evaluation_batch(-(-settings.batch // settings.accumulate)),
             seed=self.config.seed,
             training=training,
             augment=data.augment if training else None,
@@ -73,6 +73,12 @@ class Job:
             skip=skip,
             start_step=start_step,
         )
+
+
+def evaluation_batch(part: int) -> int:
+    """Return the batch of passes without gradients, where training takes `part` images at a time: 128 to 256, if they
+    can be expected to fit."""
+    return min(max(part, min(128, 4 * part)), 256)
 
 
 def resolve(config: Config, dataset: Dataset) -> Config:

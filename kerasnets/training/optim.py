@@ -37,7 +37,7 @@ def schedule(training: Training, steps_per_epoch: int) -> keras.optimizers.sched
     peak during `warmup_epochs` (0: the first 30 % of the epochs) and then falls to 0 along a cosine.
     """
     schedules = keras.optimizers.schedules
-    rate, total = training.learning_rate, training.epochs * steps_per_epoch
+    rate, total = training.rate, training.epochs * steps_per_epoch
     warmup = round(training.warmup_epochs * steps_per_epoch)
     if training.schedule == "cosine":
         return schedules.CosineDecay(

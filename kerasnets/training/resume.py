@@ -18,7 +18,7 @@ from kerasnets.training.job import Job, prepare
 from kerasnets.training.train import Work, carry_out
 
 MAY_CHANGE = (
-    *("training.epochs", "training.early_stopping", "training.checkpoint_every"),
+    *("training.epochs", "training.early_stopping", "training.checkpoint_every", "training.max_memory"),
     *("data.path", "data.workers", "data.cache"),
     *("telemetry.doctor", "telemetry.report", "telemetry.embeddings"),
     "export.",

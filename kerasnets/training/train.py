@@ -23,6 +23,7 @@ from kerasnets.training.callbacks import KeepAverage
 from kerasnets.training.checkpoint.callback import Callbacks, Checkpointing, Interval
 from kerasnets.training.checkpoint.state import State
 from kerasnets.training.checkpoint.store import Saved, Store
+from kerasnets.training.exhausted import Guard
 from kerasnets.training.job import Job, assemble
 from kerasnets.training.results import finish
 from kerasnets.training.saving import save
@@ -82,15 +83,17 @@ def carry_out(work: Work, saved: Saved | None = None) -> None:
     """Train, from the start or from a checkpoint on, and write all that belongs to a run that is finished."""
     run, job, watching = work.run, work.job, work.watching
     err.print(f"run {run.path}: {job.images:,} images, {len(job.dataset.class_names)} classes", highlight=False)
-    with naming_lost_storage(run):
+    guard = Guard(job)
+    with naming_lost_storage(run), guard.watching():
         try:
-            _fit(work, saved)
+            _fit(work, saved, guard)
         except (CheckFailed, Interrupted):
             try:
                 conclude(run)
             except (OSError, ValueError) as error:  # what stopped the run is what the user has to hear
                 err.print(f"no diagnosis or report: {error}", markup=False)
             raise
+        guard.stage = "evaluation"
         save(job.fast.to_plain(), run.last_model_file)
         finish(run, job, watching.best.epoch, watching.history.epochs, watching.timing.total)
         _write_embeddings(run, job)
@@ -98,10 +101,10 @@ def carry_out(work: Work, saved: Saved | None = None) -> None:
         Store(run.checkpoints).forget(but=1)
 
 
-def _fit(work: Work, saved: Saved | None) -> None:
+def _fit(work: Work, saved: Saved | None, guard: Guard) -> None:
     run, job, watching, stop = work.run, work.job, work.watching, StopRequest()
     epochs = job.config.training.epochs
-    callbacks = _callbacks(work, stop, saved)
+    callbacks = _callbacks(work, stop, saved, guard)
     try:
         with stop.listening(), naming_bad_files(job.config.data, job.dataset), stdout_to_stderr():
             if saved is not None and saved.done(epochs):
@@ -118,14 +121,14 @@ def _fit(work: Work, saved: Saved | None) -> None:
         raise
 
 
-def _callbacks(work: Work, stop: StopRequest, saved: Saved | None) -> Callbacks:
+def _callbacks(work: Work, stop: StopRequest, saved: Saved | None, guard: Guard) -> Callbacks:
     """Return all callbacks, in order. The variables get a checkpoint's values first: some callbacks look at them."""
     job, watching, trainer = work.job, work.watching, work.job.trainer
     if saved is not None:
         work.state.put_variables(saved)
         trainer.steps_done = saved.step
     every = Interval.parse(job.config.training.checkpoint_every)
-    found = [*watching.callbacks, Checkpointing(work.run, work.state, every, stop, watching.events.flush)]
+    found = [guard, *watching.callbacks, Checkpointing(work.run, work.state, every, stop, watching.events.flush)]
     if watching.averaged is not None:
         found.append(KeepAverage(watching.averaged))
     settings = {"epochs": job.config.training.epochs, "steps": job.steps_per_epoch, "verbose": _VERBOSE}
