@@ -94,7 +94,7 @@ def test_all_errors_are_reported_together(minimal: Path) -> None:
         ),
         (["training.warmup_epochs=30"], "training: warmup_epochs 30 leaves none of the 30 epochs"),
         (["data.augment.flip=maybe"], "data.augment.flip: found 'maybe', must be a valid boolean"),
-        (["training.learning_rate=0"], "training.learning_rate: found '0', must be greater than 0"),
+        (["training.learning_rate=0"], "training.learning_rate: found '0', allowed: 'find' or a number above 0"),
         (["data.channels=2"], "data.channels: found '2', allowed: 1 or 3"),
         (["telemetry.profile=[25, 20]"], "telemetry.profile: first step 25 is after the last, 20"),
     ],
