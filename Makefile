@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help setup train test test-fast lint format proof-digits proof-doctor proof-resume clean
+.PHONY: help setup train test test-fast lint format proof-digits proof-doctor proof-resume proof-scale clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -61,6 +61,9 @@ proof-digits: setup  ## five seeds of configs/digits-resnet20.yaml: accuracy and
 
 proof-doctor: setup  ## sick and healthy runs: thresholds set on one suite, tried on two others
 	$(BIN)/python tests/proofs/doctor.py
+
+proof-scale: setup  ## a million listed images: time to the first step, memory
+	$(BIN)/python tests/proofs/scale.py
 
 proof-resume: setup  ## runs killed at random points, resumed, and killed again: bit for bit the same
 	$(BIN)/python tests/proofs/resume.py
