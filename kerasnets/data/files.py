@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from kerasnets.data.encoded import Files
+from kerasnets.data.presence import missing
 from kerasnets.data.splitting import SPLITS, Examples
 from kerasnets.data.strings import Strings, repeated
 from kerasnets.errors import UserError, nearest
@@ -125,20 +126,26 @@ def table(path: Path) -> Examples:
 def _listed(path: Path, columns: _Columns) -> Iterator[str]:
     """Yield the paths of a table as they are written, a row at a time, and put labels and splits into `columns`."""
     with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file, skipinitialspace=True)
-        header = tuple(reader.fieldnames or ())
+        reader = csv.reader(file, skipinitialspace=True)
+        header = next(reader, [])
         for column in ("path", "label"):
             if column not in header:
                 raise UserError(f"{path}: no column '{column}'{nearest(column, header)}; it has {', '.join(header)}")
-        for row in reader:
-            where = f"{path}, line {reader.line_num}"
-            if not row["path"] or not row["label"]:
-                raise UserError(f"{where}: path or label is empty")
-            word = (row.get("split") or "train").strip().lower()
+        places = {column: place for place, column in enumerate(header)}
+        for row in filter(None, reader):
+            name, label, word = (_cell(row, places.get(column)) for column in ("path", "label", "split"))
+            if not name or not label:
+                raise UserError(f"{path}, line {reader.line_num}: path or label is empty")
+            word = word.strip().lower() or "train"
             if word not in _SPLIT_WORDS:
-                raise UserError(f"{where}: split '{word}' is none of train, val, test{nearest(word, _SPLIT_WORDS)}")
-            columns.add(row["label"], _SPLIT_WORDS[word])
-            yield row["path"]
+                where, near = f"{path}, line {reader.line_num}", nearest(word, _SPLIT_WORDS)
+                raise UserError(f"{where}: split '{word}' is none of train, val, test{near}")
+            columns.add(label, _SPLIT_WORDS[word])
+            yield name
+
+
+def _cell(row: list[str], place: int | None) -> str:
+    return row[place] if place is not None and place < len(row) else ""
 
 
 def _id(name: str, root: Path) -> str:
@@ -146,11 +153,11 @@ def _id(name: str, root: Path) -> str:
     plain = os.path.normpath(name)
     if plain.startswith(("/", "..")):
         plain = os.path.relpath(root / name, root)
-    return Path(plain).as_posix()
+    return plain.replace(os.sep, "/")
 
 
 def _all_exist(table_path: Path, files: Files) -> None:
-    missing = [index for index in range(len(files)) if not os.path.isfile(files.name(index))]
-    if missing:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise UserError(f"{table_path}: {files.name(missing[0])} does not exist{more}")
+    absent = missing(files)
+    if absent.size:
+        more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
+        raise UserError(f"{table_path}: {files.name(absent[0])} does not exist{more}")

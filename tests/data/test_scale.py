@@ -12,6 +12,7 @@ from proofs import scale
 from kerasnets.config import Data
 from kerasnets.data import sources
 from kerasnets.data.raw import kept
+from kerasnets.errors import UserError
 
 COUNT = 20_000
 
@@ -46,6 +47,25 @@ def test_a_listed_image_takes_little_memory(links: Path, source: str, path: str)
     copies = 2 if source == "csv" else 1  # paths as they are written, and ids
     assert size / COUNT < copies * 120
     assert peak / COUNT < copies * 250
+
+
+def test_missing_files_among_many(links: Path) -> None:
+    """Their folders are listed, which is faster than asking for each; a folder, or none at all, is no file."""
+    rows = (links / "table.csv").read_text()
+    (links / "photos/ant/folder.png").mkdir()
+    more = [
+        "photos/ant/folder.png,ant",
+        "nowhere/x.png,ant",
+        "./photos/ant/../ant/a_name_as_long_as_they_are_000001.png,ant",
+    ]
+    (links / "more.csv").write_text("\n".join([rows, *more[:2]]))
+    with pytest.raises(UserError) as error:
+        sources.load(Data(source="csv", path=links / "more.csv"), seed=0)
+    assert str(error.value) == f"{links / 'more.csv'}: {links / 'photos/ant/folder.png'} does not exist and 1 more"
+    (links / "more.csv").write_text("\n".join([rows, more[2]]))
+    with pytest.raises(UserError, match="photos/ant/a_name_as_long_as_they_are_000001.png is listed more than once$"):
+        sources.load(Data(source="csv", path=links / "more.csv"), seed=0)
+    (links / "photos/ant/folder.png").rmdir()
 
 
 @pytest.mark.slow
