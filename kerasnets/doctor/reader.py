@@ -1,19 +1,16 @@
 """Reads a run directory into `Evidence`, whole or as it grows: a call reads what was appended since the last."""
 
-import csv
-import json
 import time
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from kerasnets import documents
 from kerasnets.config import Config
 from kerasnets.doctor.evidence import Evidence, Trouble
-from kerasnets.errors import UserError
 from kerasnets.run import Run
-from kerasnets.telemetry.reading import StatisticsTable, StepsTable, Tail
+from kerasnets.telemetry.reading import StatisticsTable, StepsTable
 from kerasnets.telemetry.record import HEAD, Layers
 
 KEPT = 160
@@ -26,6 +23,7 @@ class Reader:
 
     def __init__(self, path: Path, config: Config) -> None:
         self._path, self._config = path, config
+        self._run = Run(path, config)
         self._statistics = StatisticsTable(
             path / "telemetry" / "statistics.csv", without=HEAD, kept=KEPT, first=KEPT_FIRST
         )
@@ -46,12 +44,12 @@ class Reader:
         self._counts = self._counts or self._count_classes()
         return Evidence(
             config=self._config,
-            history=_history(self._path / "history.csv"),
+            history={key: np.array(values) for key, values in self._run.read_numbers("history.csv").items()},
             layers=self._layers,
             kinds=self._statistics.series() if self._layers else {},
             steps=self._steps.steps() if len(self._steps) else None,
             counts=self._counts,
-            confusion=_confusion(self._path / "predictions.csv"),
+            confusion=_confusion(self._run),
             finished=(self._path / "metrics.json").is_file(),
             idle_seconds=self._idle(),
             troubles=_troubles(self._path / "telemetry" / "nonfinite.json"),
@@ -62,20 +60,13 @@ class Reader:
         path = self._path / "telemetry" / "layers.json"
         if not path.is_file():
             return None
-        try:
-            return Layers.read(path)
-        except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
-            raise UserError(f"{path} is damaged: {type(error).__name__} {error}") from error
+        return Layers.read(path)
 
     def _count_classes(self) -> dict[str, int]:
-        path = self._path / "splits.csv"
-        if not path.is_file():
-            return {}
-        labels = self._path / "labels.txt"
-        names = labels.read_text(encoding="utf-8").splitlines() if labels.is_file() else []
-        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-            train = [row["label"] for row in csv.DictReader(file) if row["split"] == "train"]
-        skipped = Run(self._path, self._config).skipped("train")
+        rows = self._run.read_rows("splits.csv", ("split", "label"))
+        train = [row["label"] for row in rows if row["split"] == "train"]
+        names = self._run.labels if rows and (self._path / "labels.txt").is_file() else ()
+        skipped = self._run.skipped("train")
         found = Counter(label for index, label in enumerate(train) if index not in skipped)
         return {name: 0 for name in names} | dict(found)
 
@@ -85,29 +76,12 @@ class Reader:
         return max(0.0, time.time() - max(written, default=time.time()))
 
 
-def _table(path: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader(Tail(path).lines()))
-
-
-def _history(path: Path) -> dict[str, np.ndarray]:
-    rows = [row for row in _table(path) if None not in row and None not in row.values()]
-    try:
-        return {key: np.array([float(row[key] or "nan") for row in rows]) for key in (rows[0] if rows else ())}
-    except ValueError as error:
-        raise UserError(f"{path} is damaged: {error}") from error
-
-
 def _troubles(path: Path) -> tuple[Trouble, ...]:
-    if not path.is_file():
-        return ()
-    try:
-        return tuple(Trouble(**event) for event in json.loads(path.read_text(encoding="utf-8"))["events"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is damaged: {type(error).__name__} {error}") from error
+    return tuple(Trouble(**event) for event in documents.read(path)["events"]) if path.is_file() else ()
 
 
-def _confusion(path: Path) -> dict[tuple[str, str], int]:
-    rows: Sequence[dict[str, str]] = _table(path)
+def _confusion(run: Run) -> dict[tuple[str, str], int]:
+    rows = run.read_rows("predictions.csv", ("split", "label", "predicted"))
     return dict(Counter((row["label"], row["predicted"]) for row in rows if row["split"] == "validation"))
 
 

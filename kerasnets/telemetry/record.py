@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
+from kerasnets import documents
 from kerasnets.telemetry.reading import EXTRAS, STATISTICS, Series, StatisticsTable, Steps, StepsTable
 
 GRADIENT, CLIPPED, WEIGHT, UPDATE, ACTIVATION, INPUT = "gradient", "clipped", "weight", "update", "activation", "input"
@@ -48,8 +49,12 @@ class Layers:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read layers.json."""
-        found = json.loads(path.read_text(encoding="utf-8"))
+        """Read layers.json.
+
+        Raises:
+            UserError: it is damaged.
+        """
+        found = documents.read(path)
         values: dict[str, Any] = {f.name: found[f.name] for f in fields(cls)}
         for name in ("variables", "heads"):
             values[name] = tuple(values[name])
