@@ -7,6 +7,8 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11 pytho
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# Two processes share the tests, file by file: more of them would only wait for each other's TensorFlow.
+WORKERS := -n 2 --dist loadfile
 
 .PHONY: help setup train test test-fast lint format proof-digits proof-doctor proof-resume proof-scale clean
 
@@ -42,10 +44,10 @@ train: setup  ## train on the built-in digits, export, verify, predict
 	  "  kerasnets predict export/models/digits-resnet20 IMAGE"
 
 test: lint  ## lint, types and every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(WORKERS)
 
 test-fast: lint  ## the same without the slow tests
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest $(WORKERS) -m 'not slow'
 
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -7,7 +7,7 @@ import click
 
 from kerasnets import __version__
 from kerasnets.commands import Commands
-from kerasnets.errors import CheckFailed, Interrupted, UserError
+from kerasnets.errors import CheckFailed, Interrupted, UserError, plain
 
 COMMANDS = {
     "init": ("kerasnets.proposal:init", "Look at a folder of images and write a config for it."),
@@ -44,13 +44,13 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except UserError as error:
-        click.echo(f"Error: {error}", err=True)
+        click.echo(plain(f"Error: {error}"), err=True)
         sys.exit(2)
     except CheckFailed as error:
-        click.echo(f"Refused: {error}", err=True)
+        click.echo(plain(f"Refused: {error}"), err=True)
         sys.exit(3)
     except Interrupted as stop:
-        click.echo(f"Interrupted: {stop}", err=True)
+        click.echo(plain(f"Interrupted: {stop}"), err=True)
         sys.exit(stop.code)
     except (KeyboardInterrupt, click.Abort):
         click.echo("Interrupted.", err=True)

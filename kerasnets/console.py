@@ -4,20 +4,32 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.segment import Segment
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+from kerasnets.errors import plain
+
+
+class Words(Console):
+    """Shows words as they are: no markup in them, and control characters are not sent to the terminal."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(plain(segment.text), segment.style)
+
+
+out = Words(markup=False, emoji=False, highlight=False, soft_wrap=True)
+err = Words(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def emit_json(document: dict[str, Any]) -> None:
     """Print `document` as the one JSON document of a command run with `--json`."""
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n")
+    sys.stdout.write(plain(json.dumps(document, indent=2, ensure_ascii=False, default=str)) + "\n")
     sys.stdout.flush()
 
 

@@ -12,10 +12,11 @@ from typing import Any, Self
 from filelock import FileLock, Timeout
 
 from kerasnets import config as configs
+from kerasnets import documents
 from kerasnets.config import Config
+from kerasnets.documents import SCHEMA
 from kerasnets.errors import UserError, nearest
 
-SCHEMA = 1
 DEFAULT_ROOT = Path("runs")
 LOCK = ".lock"
 _AT_THE_END = ("metrics.json", "predictions.csv")  # written when training has ended
@@ -94,7 +95,11 @@ class Run:
     @property
     def labels(self) -> tuple[str, ...]:
         """Class names in order."""
-        return tuple(self._need("labels.txt").read_text(encoding="utf-8").splitlines())
+        path = self._need("labels.txt")
+        try:
+            return tuple(path.read_text(encoding="utf-8").splitlines())
+        except UnicodeDecodeError as error:
+            raise UserError(f"{path} is damaged: {error}") from error
 
     @property
     def model_file(self) -> Path:
@@ -128,7 +133,10 @@ class Run:
         Raises:
             UserError: another process trains into it.
         """
-        lock = FileLock(self.path / LOCK, blocking=False, thread_local=False)
+        path = self.path / LOCK
+        if path.is_symlink():  # what it leads to would be emptied
+            raise UserError(f"{path} is a link; nothing is written into such a run")
+        lock = FileLock(path, blocking=False, thread_local=False)
         try:
             lock.acquire()
         except Timeout as error:
@@ -143,13 +151,25 @@ class Run:
     @property
     def in_use(self) -> bool:
         """Whether another process trains into the run now."""
-        if not (self.path / LOCK).is_file():
+        if not (self.path / LOCK).is_file() or (self.path / LOCK).is_symlink():
             return False
         try:
             with self.locked():
                 return False
         except UserError:
             return True
+
+    def keep_inside(self) -> None:
+        """See that what is written into the directory stays there. Call before writing into a run that was there.
+
+        Raises:
+            UserError: a link in it leads out of it.
+        """
+        home = self.path.resolve()
+        for folder, folders, names in os.walk(self.path):
+            for path in (Path(folder, name) for name in (*folders, *names)):
+                if path.is_symlink() and not path.resolve().is_relative_to(home):
+                    raise UserError(f"{path} is a link that leads out of the run; nothing is written into such a run")
 
     def sizes(self) -> dict[str, int]:
         """Return the size of each file that training appends to, by its path in the run; all is on the disk then."""
@@ -204,11 +224,12 @@ class Run:
         write_json(self.path / name, document)
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """Return the document in `name`."""
-        document: dict[str, Any] = json.loads(self._need(name).read_text(encoding="utf-8"))
-        if document.get("schema") != SCHEMA:
-            raise UserError(f"{self.path / name} has schema {document.get('schema')}; this kerasnets reads {SCHEMA}")
-        return document
+        """Return the document in `name`.
+
+        Raises:
+            UserError: it is not there, or not of the shape that it should have.
+        """
+        return documents.read(self._need(name))
 
     def write_rows(self, name: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Write a CSV file such as splits.csv."""
@@ -217,10 +238,13 @@ class Run:
             writer.writerow(header)
             writer.writerows(rows)
 
-    def read_rows(self, name: str) -> list[dict[str, str]]:
+    def read_rows(self, name: str, columns: Sequence[str] = ()) -> list[dict[str, str]]:
         """Return the rows of a CSV file, none where there is no such file; a last line that a kill cut off is left out.
 
         Values are UTF-8, with bytes of file names that are not kept as surrogates.
+
+        Raises:
+            UserError: one of `columns` is missing, or a row has other cells than the header.
         """
         path = self.path / name
         if not path.is_file():
@@ -228,7 +252,30 @@ class Run:
         with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
             text = file.read()
         whole = text[: text.rfind("\n") + 1]
-        return list(csv.DictReader(io.StringIO(whole, newline="")))
+        reader = csv.DictReader(io.StringIO(whole, newline=""))
+        try:
+            if missing := [column for column in columns if whole and column not in (reader.fieldnames or ())]:
+                raise UserError(f"{path} is damaged: it has no column '{missing[0]}'")
+            rows = []
+            for row in reader:
+                if None in row or None in row.values():
+                    raise UserError(f"{path} is damaged: line {reader.line_num} has not the cells of the first")
+                rows.append(row)
+        except csv.Error as error:
+            raise UserError(f"{path} is damaged: line {reader.line_num}: {error}") from error
+        return rows
+
+    def read_numbers(self, name: str) -> dict[str, list[float]]:
+        """Return column -> numbers of a CSV file such as history.csv, NaN for an empty cell; empty without rows.
+
+        Raises:
+            UserError: a cell is no number.
+        """
+        rows = self.read_rows(name)
+        try:
+            return {key: [float(row[key] or "nan") for row in rows] for key in (rows[0] if rows else ())}
+        except ValueError as error:
+            raise UserError(f"{self.path / name} is damaged: {error}") from error
 
     @property
     def finished(self) -> bool:
@@ -241,8 +288,8 @@ class Run:
 
     def skipped(self, split: str) -> frozenset[int]:
         """Indices of the examples of `split` that are left out as unreadable."""
-        path = self.path / "skipped.csv"
-        if not path.is_file():
-            return frozenset()
-        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-            return frozenset(int(row["index"]) for row in csv.DictReader(file) if row["split"] == split)
+        rows = self.read_rows("skipped.csv", ("split", "index"))
+        try:
+            return frozenset(int(row["index"]) for row in rows if row["split"] == split)
+        except ValueError as error:
+            raise UserError(f"{self.path / 'skipped.csv'} is damaged: {error}") from error

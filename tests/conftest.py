@@ -5,7 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from small_runs import SMALL, SMALL_GOOGLENET
+from once import once
+from small_runs import QUIET, SMALL, SMALL_GOOGLENET
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "agg")
@@ -34,10 +35,16 @@ def train_small() -> Callable[[Path, list[str]], Run]:
 @pytest.fixture(scope="session")
 def resnet_run(tmp_path_factory: pytest.TempPathFactory, train_small: Train) -> Run:
     """A small ResNet trained on the digits for two epochs."""
-    return train_small(tmp_path_factory.mktemp("runs") / "resnet", SMALL)
+    return Run.open(once(tmp_path_factory, "resnet", lambda path: train_small(path, SMALL)))
 
 
 @pytest.fixture(scope="session")
 def googlenet_run(tmp_path_factory: pytest.TempPathFactory, train_small: Train) -> Run:
     """A narrow GoogLeNet with three heads, trained on the digits for one epoch."""
-    return train_small(tmp_path_factory.mktemp("runs") / "googlenet", SMALL_GOOGLENET)
+    return Run.open(once(tmp_path_factory, "googlenet", lambda path: train_small(path, SMALL_GOOGLENET)))
+
+
+@pytest.fixture(scope="session")
+def quiet_run(tmp_path_factory: pytest.TempPathFactory, train_small: Train) -> Run:
+    """The small ResNet again, with all of telemetry turned off."""
+    return Run.open(once(tmp_path_factory, "quiet", lambda path: train_small(path, [*SMALL, *QUIET])))

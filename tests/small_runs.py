@@ -5,3 +5,7 @@ SMALL_GOOGLENET = [
     *("name=small-googlenet", "model.name=googlenet_bn", "model.width=0.1", "data.image_size=16"),
     *("training.epochs=1", "training.batch_size=128", "training.learning_rate=0.05"),
 ]
+QUIET = [
+    *("telemetry.every=0", "telemetry.images=false", "telemetry.pr_curves=false", "telemetry.graph=false"),
+    *("telemetry.embeddings=0", "telemetry.report=false", "telemetry.doctor=false"),
+]

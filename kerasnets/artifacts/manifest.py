@@ -1,19 +1,18 @@
 """manifest.json: what a published version is, whence it came and how well it was verified. Imports no TensorFlow."""
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
 from kerasnets import config as configs
-from kerasnets import environment
+from kerasnets import documents, environment
 from kerasnets.artifacts import store
 from kerasnets.artifacts.feed import Feed
 from kerasnets.artifacts.formats import FORMATS
 from kerasnets.config import Config
 from kerasnets.errors import UserError
-from kerasnets.run import SCHEMA, Run, write_json
+from kerasnets.run import Run, write_json
 
 _HELD_OUT = ("validation", "test")
 
@@ -58,15 +57,12 @@ class Manifest:
         """Return the manifest of a version's directory.
 
         Raises:
-            UserError: it cannot be read, or is of another schema.
+            UserError: it cannot be read, is of another schema, or not of the shape that it should have.
         """
         path = directory / store.MANIFEST
-        try:
-            document = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path} cannot be read: {error}") from error
-        if document.get("schema") != SCHEMA:
-            raise UserError(f"{path} has schema {document.get('schema')}; this kerasnets reads {SCHEMA}")
+        document = documents.read(path)
+        if len(document["inputs"].get("image", {}).get("image", {}).get("shape", ())) != 4:
+            raise UserError(f"{path} is damaged: inputs: there is no image of four dimensions")
         return cls(directory, document)
 
     def check_files(self) -> None:
@@ -96,7 +92,7 @@ class Manifest:
 
     def skipped(self, split: str) -> frozenset[int]:
         """Indices of the examples of `split` that training left out as unreadable."""
-        return frozenset(self.document["run"]["skipped"][split])
+        return frozenset(self.document["run"]["skipped"].get(split, ()))
 
 
 def check_compatible(model: Path, labels: tuple[str, ...], interface: dict[str, Any], formats: tuple[str, ...]) -> None:

@@ -20,6 +20,7 @@ from kerasnets.artifacts.feed import Feed
 from kerasnets.artifacts.formats import FORMATS, Format
 from kerasnets.artifacts.process import ProcessRunner
 from kerasnets.artifacts.reference import Reference
+from kerasnets.artifacts.safety import CHECKS
 from kerasnets.console import progress
 from kerasnets.data import sources
 from kerasnets.data.raw import kept
@@ -79,6 +80,7 @@ def verify(run: Run, directory: Path, formats: Sequence[str], interface: dict[st
             _check_interface(form, runner, interface)
             _check_labels(form, runner.labels, run.labels)
             _check_left_out(form, directory, reference.left_out)
+            _check_operations(form, directory)
             comparisons.append(Comparison(form, runner, reference, feed))
         sample = held.sample(max(BATCHES))
         for comparison in comparisons:
@@ -97,6 +99,13 @@ def verify(run: Run, directory: Path, formats: Sequence[str], interface: dict[st
 def figures(parity: dict[str, Parity]) -> dict[str, Any]:
     """Return the figures as they stand in a manifest."""
     return {name: asdict(values) for name, values in parity.items()}
+
+
+def _check_operations(form: Format, directory: Path) -> None:
+    try:
+        CHECKS[form.NAME](directory)
+    except ValueError as error:
+        refuse(form, "operations", f"the file {error}", "nobody could open it")
 
 
 def _check_interface(form: Format, runner: ProcessRunner, interface: dict[str, Any]) -> None:

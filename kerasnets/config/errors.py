@@ -8,6 +8,10 @@ from pydantic_core import ErrorDetails
 
 from kerasnets.errors import nearest
 
+MOST = 50
+"""Problems that are told."""
+_WIDEST = 1000
+
 
 def _section_in(annotation: object) -> type[BaseModel] | None:
     """Return the section class inside an annotation such as `Annotated[Section | None, …]`."""
@@ -57,5 +61,7 @@ def _line(error: ErrorDetails, root: type[BaseModel]) -> str:
 
 def describe(error: ValidationError, root: type[BaseModel]) -> list[str]:
     """Return a line for each problem in `error`; `root` is the class that was validated."""
-    lines = (line for details in error.errors() for line in _line(details, root).splitlines())
-    return list(dict.fromkeys(lines))
+    found = error.errors()
+    lines = (line for details in found[:MOST] for line in _line(details, root).splitlines())
+    more = [f"… and {len(found) - MOST} more"] if len(found) > MOST else []
+    return [line if len(line) <= _WIDEST else f"{line[:_WIDEST]}…" for line in dict.fromkeys(lines)] + more

@@ -16,21 +16,37 @@ from kerasnets.config.errors import describe
 from kerasnets.config.sections import Config, none
 from kerasnets.errors import UserError, nearest
 
+MOST = 4 * 2**20
+"""Characters of a config."""
+
 
 class _Loader(yaml.BaseLoader):
-    """Reads every scalar as text and refuses a key that stands twice."""
+    """Reads every scalar as text; refuses a key that stands twice, and references, which can multiply a small file."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark
+            raise yaml.MarkedYAMLError(problem="references such as *name are not taken", problem_mark=mark)
+        return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.MarkedYAMLError(problem=f"key '{key}' stands twice", problem_mark=node.start_mark)
+        seen = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(problem="a key is not a word", problem_mark=key.start_mark)
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(problem=f"key '{key.value}' stands twice", problem_mark=node.start_mark)
+            seen.add(key.value)
         return super().construct_mapping(node, deep=True)
 
 
 def _parse(text: str, where: str) -> Any:
+    if len(text) > MOST:
+        raise UserError(f"{where}: a config has at most {MOST >> 20} million characters")
     try:
         return yaml.load(text, Loader=_Loader)  # noqa: S506  (a BaseLoader: text, lists and mappings only)
+    except RecursionError as error:
+        raise UserError(f"{where}: nested too deeply") from error
     except yaml.MarkedYAMLError as error:
         line = f" line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise UserError(f"{where}{line}: {error.problem}") from error
@@ -88,6 +104,8 @@ def check(raw: dict[str, Any], where: str) -> Config:
         return Config.model_validate(raw)
     except ValidationError as error:
         problems = describe(error, Config)
+    except RecursionError as error:
+        raise UserError(f"{where}: nested too deeply") from error
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
     raise UserError("\n  ".join([f"{where}: {count} in the config:", *problems]))
 
@@ -100,7 +118,8 @@ def load(word: str | Path, overrides: Sequence[str] = ()) -> Config:
     """
     path = find(word)
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as file:
+            text = file.read(MOST + 1)
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read: {error}") from error
     raw = _parse(text, str(path))

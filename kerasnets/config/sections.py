@@ -30,7 +30,14 @@ def _guess(value: object) -> object:
     """Give the text of a model's option the type that YAML sees in it; its kind then checks that."""
     if isinstance(value, list | tuple):
         return [_guess(item) for item in value]
-    return yaml.safe_load(value) if isinstance(value, str) and value else value
+    if not isinstance(value, str) or not value:
+        return value
+    try:
+        found = yaml.safe_load(value)
+    except (yaml.YAMLError, ValueError, RecursionError):  # such as a date that is none, or 5,000 digits
+        return value
+    items = found if isinstance(found, list) else [found]
+    return found if all(item is None or isinstance(item, str | int | float) for item in items) else value
 
 
 def _square(value: object) -> object:
@@ -65,8 +72,10 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 NonNegative = Annotated[float, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=0)]
-ImageSize = Annotated[tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]], BeforeValidator(_square)]
+_MOST = 2**31 - 1
+Count = Annotated[int, Field(ge=0, le=_MOST)]
+_Side = Annotated[int, Field(ge=1, le=2**16)]
+ImageSize = Annotated[tuple[_Side, _Side], BeforeValidator(_square)]
 
 
 INTERVAL = r"^([1-9][0-9]*) ?(|steps?|min|minutes?)$"
@@ -174,12 +183,12 @@ class Data(Section):
 class Training(Section):
     """How the weights are learnt."""
 
-    epochs: Annotated[int, Field(ge=1)] = 30
+    epochs: Annotated[int, Field(ge=1, le=_MOST)] = 30
     batch_size: Annotated[
-        Annotated[int, Field(ge=1)] | Literal["auto"], _or_a_word("auto", "'auto' or a whole number above 0")
+        Annotated[int, Field(ge=1, le=_MOST)] | Literal["auto"], _or_a_word("auto", "'auto' or a whole number above 0")
     ] = 128
     """Images of an optimizer step; auto: the fewest that fit and come within 5 % of the best speed, as measured."""
-    accumulate: Annotated[int, Field(ge=1)] = 1
+    accumulate: Annotated[int, Field(ge=1, le=_MOST)] = 1
     """Parts in which a batch goes through the network, to need about that much less memory for activations: gradients
     are summed, so a step stays a step. Batch normalisation sees parts, not batches."""
     optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
@@ -212,7 +221,7 @@ class Training(Section):
     """Clip each variable's gradient to this l2 norm."""
     clip_global_norm: Annotated[Positive | None, Optional_] = None
     """Clip all gradients together to this l2 norm."""
-    early_stopping: Annotated[Annotated[int, Field(ge=1)] | None, Optional_] = None
+    early_stopping: Annotated[Annotated[int, Field(ge=1, le=_MOST)] | None, Optional_] = None
     """Stop after so many epochs without a better validation result."""
     monitor: Literal["accuracy", "loss"] = "accuracy"
     """What, on the validation split and the main head alone, decides which weights are best."""
@@ -284,7 +293,7 @@ def _in_order(steps: tuple[int, int]) -> tuple[int, int]:
     return steps
 
 
-_Step = Annotated[int, Field(ge=1)]
+_Step = Annotated[int, Field(ge=1, le=_MOST)]
 _Steps = Annotated[tuple[_Step, _Step], AfterValidator(_in_order)]
 
 
@@ -293,7 +302,7 @@ class Telemetry(Section):
 
     every: Count = 100
     """Optimizer steps between two samples of weights, gradients, updates and activations; the first too. 0: none."""
-    passes_every: Annotated[int, Field(ge=1)] = 500
+    passes_every: Annotated[int, Field(ge=1, le=_MOST)] = 500
     """Optimizer steps between two samples that take passes of their own: each head's gradients, inference mode."""
     activations: bool = True
     """Sample activations, dead units and saturation."""

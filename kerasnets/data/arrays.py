@@ -12,6 +12,18 @@ from kerasnets.data.splitting import SPLITS, Examples
 from kerasnets.errors import UserError, nearest
 
 _IDX_UINT8 = 0x08
+_DEFLATE = 1032  # times, at most, that gzip makes something smaller
+_BOMB, _SHRUNK = 2**30, 200
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+    zlib.error,
+    AttributeError,
+)
 _DIGITS_SCALE = 255 / 16  # their grey levels are 0..16
 
 
@@ -72,18 +84,27 @@ def read_idx(path: Path, rank: int) -> np.ndarray:
         UserError: The file is cut short or not such a file.
     """
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            header = file.read(4 + 4 * rank)
+            if len(header) < 4 + 4 * rank or tuple(header[:4]) != (0, 0, _IDX_UINT8, rank):
+                raise UserError(f"{path}: not an IDX file of unsigned bytes in {rank} dimensions")
+            shape = tuple(int(n) for n in np.frombuffer(header, ">u4", rank, 4))
+            wanted, size = math.prod(shape), path.stat().st_size
+            if wanted > _DEFLATE * size or _is_bomb(wanted, size):
+                raise UserError(f"{path}: its header {shape} wants {wanted:,} bytes, and the file has {size:,}")
+            content = file.read(wanted)
+            more = file.read(1) if len(content) == wanted else b""
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path}: cannot be read ({error})") from error
-    header = 4 + 4 * rank
-    if len(content) < header or tuple(content[:4]) != (0, 0, _IDX_UINT8, rank):
-        raise UserError(f"{path}: not an IDX file of unsigned bytes in {rank} dimensions")
-    shape = tuple(int(n) for n in np.frombuffer(content, ">u4", rank, 4))
-    if len(content) != header + math.prod(shape):
-        raise UserError(
-            f"{path}: {len(content) - header} bytes of data, but its header {shape} wants {math.prod(shape)}"
-        )
-    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+    if len(content) != wanted or more:
+        found = f"over {wanted}" if more else f"{len(content)}"
+        raise UserError(f"{path}: {found} bytes of data, but its header {shape} wants {wanted}")
+    return np.frombuffer(content, np.uint8).reshape(shape)
+
+
+def _is_bomb(size: int, packed: int) -> bool:
+    """Tell whether so much of so little is made to fill the memory; pictures shrink to a tenth, blank ones further."""
+    return size > _BOMB and size > _SHRUNK * packed
 
 
 def npz(path: Path) -> Examples:
@@ -96,9 +117,10 @@ def npz(path: Path) -> Examples:
         UserError: An array is missing or of another shape or type.
     """
     try:
+        _check_members(path)
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, zipfile.BadZipFile, AttributeError) as error:
+    except (*_UNREADABLE, MemoryError) as error:  # the last for a header that promises more than there can be
         raise UserError(f"data.path: {path} is not an npz file of plain arrays ({error})") from error
     single = "images" in arrays
     pairs = [("images", "labels", "train")] if single else [("x_train", "y_train", "train")]
@@ -121,6 +143,19 @@ def npz(path: Path) -> Examples:
         raise UserError(f"{path}: images of the splits differ in shape")
     every = np.concatenate(labels)
     return Examples(_npz_names(path, arrays, every), every, np.concatenate(given), tuple(ids), np.concatenate(images))
+
+
+def _check_members(path: Path) -> None:
+    """See that what an npz file declares can be in it."""
+    if path.exists() and not path.is_file():
+        raise ValueError("it is no file")
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+    if sum(member.compress_size for member in members) > path.stat().st_size:
+        raise ValueError("its parts overlap")
+    for member in members:
+        if _is_bomb(member.file_size, member.compress_size):
+            raise ValueError(f"'{member.filename}' would unpack to {member.file_size:,} bytes")
 
 
 def _npz_array(path: Path, arrays: dict[str, np.ndarray], name: str) -> np.ndarray:
@@ -151,7 +186,7 @@ def _npz_names(path: Path, arrays: dict[str, np.ndarray], labels: np.ndarray) ->
     if not labels.size:
         raise UserError(f"{path}: there are no images in it")
     count = int(labels.max()) + 1
-    names = tuple(str(name) for name in arrays["class_names"]) if "class_names" in arrays else ()
+    names = tuple(str(name) for name in np.atleast_1d(arrays["class_names"])) if "class_names" in arrays else ()
     if names and len(names) < count:
         raise UserError(f"{path}: {len(names)} class_names, but labels up to {count - 1}")
     return names or tuple(str(k) for k in range(count))

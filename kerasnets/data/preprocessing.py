@@ -12,13 +12,15 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
+from kerasnets import documents
 from kerasnets.config import Data
 from kerasnets.data import statistics
 from kerasnets.data.resample import Array, as_float, axis_weights, resample, sizes, steps_from_middle
 from kerasnets.data.sources import Dataset
+from kerasnets.documents import SCHEMA
 from kerasnets.errors import UserError
 
-SCHEMA = 1
+MEAN_IMAGE = "mean.npy"
 FILE_SIZE = (224, 224)
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
@@ -131,10 +133,10 @@ class Preprocessing:
             "crop_ratio": self.crop_ratio,
             "mean": list(self.mean),
             "std": list(self.std),
-            "mean_image": None if self.mean_image is None else "mean.npy",
+            "mean_image": None if self.mean_image is None else MEAN_IMAGE,
         }
         if self.mean_image is not None:
-            np.save(directory / "mean.npy", self.mean_image)
+            np.save(directory / MEAN_IMAGE, self.mean_image)
         (directory / "preprocessing.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
     @classmethod
@@ -147,20 +149,37 @@ class Preprocessing:
         path = directory / "preprocessing.json"
         if not path.is_file():
             raise UserError(f"{path} does not exist")
-        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if document.get("schema") != SCHEMA:
-            raise UserError(f"{path} has schema {document.get('schema')}; this kerasnets reads {SCHEMA}")
+        document = documents.read(path)
+        channels = document["channels"]
+        if not len(document["mean"]) == len(document["std"]) == channels:
+            raise UserError(f"{path} is damaged: mean and std are not of {channels} channels")
         return cls(
             image_size=(document["image_size"][0], document["image_size"][1]),
-            channels=document["channels"],
+            channels=channels,
             resize=document["resize"],
             crop_ratio=document["crop_ratio"],
             mean=tuple(document["mean"]),
             std=tuple(document["std"]),
-            mean_image=np.load(directory / document["mean_image"], allow_pickle=False)
+            mean_image=_mean_image(directory / MEAN_IMAGE, (*document["image_size"], channels))
             if document["mean_image"]
             else None,
         )
+
+
+def _mean_image(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """Read the mean image.
+
+    Raises:
+        UserError: it is not one of this shape.
+    """
+    try:
+        # mapped, so that nothing is read of a file whose header promises more than it should
+        image = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(image, np.ndarray) or image.shape != shape or image.dtype != np.float32:
+            raise ValueError(f"it is no float32 array {list(shape)}")
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{path} is damaged: {error}") from error
+    return np.array(image)
 
 
 def _listed(values: Sequence[float]) -> str:

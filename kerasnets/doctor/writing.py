@@ -13,7 +13,12 @@ from kerasnets.run import Run
 
 
 def write(run: Run, evidence: Evidence, findings: Iterable[Finding], other: Evidence | None = None) -> dict[str, Any]:
-    """Write diagnosis.json and a plot for each finding into a run; return the document."""
+    """Write diagnosis.json and a plot for each finding into a run; return the document.
+
+    Raises:
+        UserError: a link leads out of the run.
+    """
+    run.keep_inside()
     draws = {rule.name: rule.draw for rule in RULES}
     if other is not None:
         draws |= {rule.name: rule.draw(other) for rule in PAIR_RULES}

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.markup import escape
 from rich.table import Table
 
 from kerasnets.artifacts.formats import FORMATS
 from kerasnets.console import emit_json, err, out, progress
 from kerasnets.errors import UserError
+from kerasnets.inference.cells import cells
 from kerasnets.inference.predict import Failure, Prediction, Predictor, find
+from kerasnets.run import Run
 
 if TYPE_CHECKING:
     from kerasnets.inference.measure import Measures
@@ -47,6 +48,8 @@ def evaluate(
     from kerasnets.inference.evaluate import write
     from kerasnets.inference.subject import open_subject
 
+    if output is None and (model / "config.yaml").is_file():
+        Run.open(model).keep_inside()
     subject = open_subject(model, form)
     measures = run_evaluation(subject, split=split, data=data)
     home = model if (model / "config.yaml").is_file() else Path()
@@ -62,7 +65,7 @@ def _report(measures: "Measures", folder: Path) -> None:
     table = Table("class", "precision", "recall", "F1", "images")
     for label, values in list(measures.per_class.items())[:_SHOWN_CLASSES]:
         shares = [f"{values[name]:.4f}" for name in ("precision", "recall", "f1")]
-        table.add_row(escape(label), *shares, str(values["support"]))
+        table.add_row(label, *shares, str(values["support"]))
     out.print(table)
     if len(measures.labels) > _SHOWN_CLASSES:
         out.print(f"… and {len(measures.labels) - _SHOWN_CLASSES} more classes in {folder / 'evaluation.json'}")
@@ -145,8 +148,8 @@ def _rows(path: Path | None, top: int) -> Iterator[Callable[[Prediction | Failur
 
         def write(result: Prediction | Failure) -> object:
             if isinstance(result, Failure):
-                return writer.writerow([result.path, *[""] * (2 * top), result.reason])
-            return writer.writerow([result.path, *(cell for pair in result.classes for cell in pair), ""])
+                return writer.writerow(cells(result.path, *[""] * (2 * top), result.reason))
+            return writer.writerow(cells(result.path, *(cell for pair in result.classes for cell in pair), ""))
 
         yield write
 
@@ -156,9 +159,7 @@ def _show(found: list[Prediction]) -> None:
     for prediction in found[:_SHOWN_IMAGES]:
         for place, (label, probability) in enumerate(prediction.classes):
             name = _text(prediction.path) if place == 0 else ""
-            table.add_row(
-                escape(name), escape(label), f"{probability:.4f}", end_section=place + 1 == len(prediction.classes)
-            )
+            table.add_row(name, label, f"{probability:.4f}", end_section=place + 1 == len(prediction.classes))
     out.print(table)
     if len(found) > _SHOWN_IMAGES:
         out.print(f"… and {len(found) - _SHOWN_IMAGES:,} more; --csv FILE or --json gives all")

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from kerasnets.inference.cells import cells
 from kerasnets.inference.measure import Measures
 
 _NUMBERED = 25
@@ -21,8 +22,10 @@ def write_csv(measures: Measures, path: Path) -> None:
     """Write the counts: a row for each true class, a column for each predicted one."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["true \\ predicted", *measures.labels])
-        writer.writerows([label, *row] for label, row in zip(measures.labels, measures.confusion.tolist(), strict=True))
+        writer.writerow(cells("true \\ predicted", *measures.labels))
+        writer.writerows(
+            cells(label, *row) for label, row in zip(measures.labels, measures.confusion.tolist(), strict=True)
+        )
 
 
 def write_png(measures: Measures, path: Path, title: str) -> None:

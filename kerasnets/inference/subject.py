@@ -10,10 +10,11 @@ from kerasnets.artifacts import store
 from kerasnets.artifacts.feed import Feed
 from kerasnets.artifacts.formats import FORMATS, Runner, savedmodel
 from kerasnets.artifacts.manifest import Manifest
+from kerasnets.artifacts.safety import CHECKS
 from kerasnets.config import Config
 from kerasnets.console import import_tensorflow
 from kerasnets.data.preprocessing import Preprocessing
-from kerasnets.errors import UserError, nearest
+from kerasnets.errors import CheckFailed, UserError, nearest
 from kerasnets.run import Run
 
 
@@ -63,15 +64,32 @@ def open_runner(manifest: Manifest, form: str) -> Runner:
     """Open a published version in one of its formats.
 
     Raises:
-        UserError: the version does not hold that format.
+        UserError: the version does not hold that format, or the file cannot be opened.
+        CheckFailed: the file could do more than compute, or has other classes than the manifest says.
     """
     if form not in manifest.formats:
         there = ", ".join(manifest.formats)
         hint = nearest(form, manifest.formats) or f"; export the run again with --formats {form},{there}"
         raise UserError(f"{manifest.directory} holds {there}, not {form}{hint}")
+    if form not in FORMATS:
+        raise UserError(
+            f"{manifest.directory} holds {form}, which this kerasnets does not know{nearest(form, FORMATS)}"
+        )
     if form == savedmodel.NAME:
         import_tensorflow()
-    return FORMATS[form].open(manifest.directory)
+    file = manifest.directory / FORMATS[form].FILE
+    try:
+        CHECKS[form](manifest.directory)
+    except Exception as error:  # whatever a parser raises of a file that is not what it should be
+        raise CheckFailed(f"{file} {error}; it was not opened") from error
+    try:
+        runner = FORMATS[form].open(manifest.directory)
+        labels, outputs = runner.labels, runner.signatures["image"]["outputs"]["probabilities"]["shape"]
+    except Exception as error:  # likewise of a runtime
+        raise UserError(f"{file} cannot be opened: {type(error).__name__}: {error}") from error
+    if labels != manifest.labels or outputs[-1] != len(labels):
+        raise CheckFailed(f"{file} has other classes than {store.MANIFEST} beside it")
+    return runner
 
 
 def _run(run: Run) -> Subject:

@@ -3,14 +3,12 @@
 Channels are last everywhere. Importing this package imports no Keras.
 """
 
-import json
 import sys
-import zipfile
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kerasnets.models import specs
+from kerasnets.models import archive, specs
 from kerasnets.models.specs import HEADS, MODELS, heads, row
 
 if TYPE_CHECKING:
@@ -65,13 +63,15 @@ def main(model: "keras.Model") -> "keras.Model":
 
 
 def load(path: Path) -> "keras.Model":
-    """Load a `model.keras` of any depth, uncompiled. Plain `load_model` fails on ResNet-1202 (4,212 layers)."""
+    """Load a `model.keras` of any depth, uncompiled. Plain `load_model` fails on ResNet-1202 (4,212 layers).
+
+    Raises:
+        UserError: the file holds something else than a model of layers that are used here.
+    """
     import keras
 
-    with zipfile.ZipFile(path) as archive:
-        config = json.loads(archive.read("config.json"))
-    allow_depth(len(config["config"]["layers"]))
-    return keras.models.load_model(path, compile=False)
+    archive.check(path, allow_depth)
+    return keras.models.load_model(path, compile=False, safe_mode=True)
 
 
 def allow_depth(layers: int) -> None:

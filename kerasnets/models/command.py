@@ -6,6 +6,7 @@ from typing import Any
 import click
 import yaml
 from rich.table import Table
+from rich.text import Text
 
 from kerasnets.console import emit_json, import_tensorflow, out
 from kerasnets.errors import UserError
@@ -80,7 +81,7 @@ def _show(name: str, overrides: dict[str, object], size: int | None, classes: in
         parts = {"options": options, "stages": [_stage(stage) for stage in stages]}
         emit_json({"schema": 1, "models": [_row(row) | dataclasses.asdict(cost) | parts]})
         return
-    out.print(f"[bold]{name}[/bold], {row.family} ({row.source})")
+    out.print(Text.assemble((name, "bold"), f", {row.family} ({row.source})"))
     if row.note:
         out.print(row.note)
     out.print(_options_table(options))

@@ -67,13 +67,17 @@ class Number:
             raise ValueError(f"is {value!r}; allowed: {self.describe()}")
         try:
             number = float(value)  # a string too: YAML 1.1 reads `6e-4` as one
-        except ValueError:
-            raise ValueError(f"is {value!r}; allowed: {self.describe()}") from None
+        except (ValueError, OverflowError):
+            raise ValueError(f"is {value!r:.50}; allowed: {self.describe()}") from None
         over_low = number > self.low if self.closed == "neither" else number >= self.low
         under_high = number <= self.high if self.closed == "both" else number < self.high
         if not (over_low and under_high):
             raise ValueError(f"is {value!r}; allowed: {self.describe()}")
         return number
+
+
+_MOST = 10_000
+"""ResNet-1202 has 200 blocks a stage."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,8 +90,8 @@ class Counts:
     def convert(self, value: object) -> tuple[int, ...]:
         if not isinstance(value, (list, tuple)) or not value:
             raise ValueError(f"is {value!r}; allowed: {self.describe()}")
-        if any(not isinstance(one, int) or isinstance(one, bool) or one < 1 for one in value):
-            raise ValueError(f"is {value!r}; allowed: {self.describe()}")
+        if any(not isinstance(one, int) or isinstance(one, bool) or not 1 <= one <= _MOST for one in value):
+            raise ValueError(f"is {value!r:.200}; allowed: {self.describe()}")
         return tuple(value)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from kerasnets.errors import UserError
 from kerasnets.run import Run
 from kerasnets.telemetry.record import Record
 
@@ -51,8 +52,7 @@ class Material:
     @cached_property
     def history(self) -> dict[str, np.ndarray]:
         """Column of history.csv -> float64 `[epochs]`."""
-        rows = self.run.read_rows("history.csv")
-        return {key: np.array([float(row[key] or "nan") for row in rows]) for key in (rows[0] if rows else ())}
+        return {key: np.array(values) for key, values in self.run.read_numbers("history.csv").items()}
 
     @property
     def epochs(self) -> int:
@@ -96,26 +96,29 @@ class Material:
     @cached_property
     def examples(self) -> dict[str, int]:
         """Split -> number of its examples that could be read."""
-        found = Counter(row["split"] for row in self.run.read_rows("splits.csv"))
+        found = Counter(row["split"] for row in self.run.read_rows("splits.csv", ("split",)))
         return {split: count - len(self.run.skipped(split)) for split, count in found.items()}
 
     @cached_property
     def predictions(self) -> Predictions | None:
         """Those of the test split, where there is one, else of the validation split."""
-        rows = self.run.read_rows("predictions.csv")
+        columns = ("split", "id", "label", "predicted", "confidence", "probability_of_label")
+        rows = self.run.read_rows("predictions.csv", columns)
         split = "test" if any(row["split"] == "test" for row in rows) else "validation"
         rows = [row for row in rows if row["split"] == split]
         if not rows:
             return None
         place = {name: index for index, name in enumerate(self.labels)}
-        return Predictions(
-            split,
-            tuple(row["id"] for row in rows),
-            np.array([place[row["label"]] for row in rows]),
-            np.array([place[row["predicted"]] for row in rows]),
-            np.array([float(row["confidence"]) for row in rows]),
-            np.array([float(row["probability_of_label"]) for row in rows]),
-        )
+        try:
+            shares = np.array([[float(row[name]) for name in columns[4:]] for row in rows])
+            classes = np.array([[place[row[name]] for name in columns[2:4]] for row in rows])
+        except ValueError as error:
+            raise UserError(f"{self.run.path / 'predictions.csv'} is damaged: {error}") from error
+        except KeyError as error:
+            raise UserError(f"{self.run.path / 'predictions.csv'} is damaged: there is no class {error}") from error
+        if not ((shares >= 0) & (shares <= 1)).all():
+            raise UserError(f"{self.run.path / 'predictions.csv'} is damaged: a probability is not within 0 and 1")
+        return Predictions(split, tuple(row["id"] for row in rows), *classes.T, *shares.T)
 
     def _document(self, name: str) -> dict[str, Any]:
         return self.run.read_json(name) if (self.run.path / name).is_file() else {}

@@ -38,6 +38,8 @@ def write(run: Run, path: Path | None = None) -> Path:
     """Write what the run directory holds by now to `path`, default RUN/report.html, and return the path."""
     material = Material(run)
     sections = [_findings(material), _curves(material), _inside(material), *_answers(material), _settings(material)]
+    if path is None or path.parent.resolve() == run.path.resolve():
+        run.keep_inside()
     path = path or run.path / "report.html"
     _render(path, "run.html", title=run.path.resolve().name, headline=headline.of(material), sections=sections)
     return path

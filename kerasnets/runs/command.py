@@ -6,12 +6,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from kerasnets.config.differences import between
-from kerasnets.console import emit_json, out
+from kerasnets.console import Words, emit_json, out
 from kerasnets.errors import UserError, nearest
 from kerasnets.run import DEFAULT_ROOT, Run
 from kerasnets.runs import prune as pruning
@@ -89,13 +87,13 @@ def _table(found: Sequence[Summary]) -> Table:
     for column in _COLUMNS:
         table.add_column(column, justify="right" if column in _NUMBERS else "left", overflow="fold")
     for run in found:
-        table.add_row(*(escape(show(run)) for show in _COLUMNS.values()))
+        table.add_row(*(show(run) for show in _COLUMNS.values()))
     return table
 
 
 def _show(table: Table) -> None:
     """Print a table; into a pipe or a file as wide as it is."""
-    (out if out.is_terminal else Console(width=_WIDEST, highlight=False)).print(table)
+    (out if out.is_terminal else Words(width=_WIDEST, markup=False, emoji=False, highlight=False)).print(table)
 
 
 def _share(value: float | None) -> str:
@@ -126,13 +124,13 @@ def compare(paths: tuple[Path, ...], as_json: bool) -> None:
         rows = {row.key: list(row.values) for row in differences}
         emit_json({"schema": 1, "runs": [run.document() for run in found], "differences": rows})
         return
-    table = Table("", *(escape(run.name) for run in found), box=None, header_style="bold")
+    table = Table("", *(run.name for run in found), box=None, header_style="bold")
     for column, show in _COLUMNS.items():
         if column != "name":
-            table.add_row(column, *(escape(show(run)) for run in found))
+            table.add_row(column, *(show(run) for run in found))
     table.add_section()
     for row in differences:
-        table.add_row(escape(row.key), *(escape(value) for value in row.values))
+        table.add_row(row.key, *row.values)
     _show(table)
     if not differences:
         out.print("the configs are the same")

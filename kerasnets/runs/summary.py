@@ -81,19 +81,19 @@ def summaries(root: Path) -> Iterator[Summary]:
     for path in directories(root):
         try:
             yield of(Run.open(path))
-        except (UserError, ValueError, KeyError) as error:
+        except UserError as error:
             reason = str(error).splitlines()[0]
             yield Summary(path.name, str(path), f"unreadable: {reason}", changed(path))
 
 
 def of(run: Run) -> Summary:
     """Return the line about one run."""
-    rows = run.read_rows("history.csv")
-    last = rows[-1] if rows else {}
+    history = run.read_numbers("history.csv")
+    epochs = len(next(iter(history.values()), ()))
     metrics = run.read_json("metrics.json") if run.finished else {}
-    best = [float(row["val_accuracy"]) for row in rows if row.get("val_accuracy")]
+    best = [value for value in history.get("val_accuracy", ()) if not math.isnan(value)]
     validation, test = metrics.get("validation", {}), metrics.get("test", {})
-    trained = sum(float(row.get("seconds") or 0) for row in rows)
+    trained = sum(value for value in history.get("seconds", ()) if not math.isnan(value))
     return Summary(
         name=run.path.resolve().name,
         path=str(run.path),
@@ -101,11 +101,11 @@ def of(run: Run) -> Summary:
         changed=changed(run.path),
         model=run.config.model.name,
         data=_data(run.config),
-        epochs=len(rows),
+        epochs=epochs,
         validation=validation.get("accuracy", max(best, default=None)),
         test=test.get("accuracy"),
-        loss=validation.get("loss", float(last["val_loss"]) if last.get("val_loss") else None),
-        seconds=metrics.get("seconds", trained if rows else None),
+        loss=validation.get("loss", history["val_loss"][-1] if history.get("val_loss") else None),
+        seconds=metrics.get("seconds", trained if epochs else None),
         findings=_findings(run),
     )
 

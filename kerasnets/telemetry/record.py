@@ -13,14 +13,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
+from kerasnets import documents
+from kerasnets.telemetry.reading import EXTRAS, STATISTICS, Series, StatisticsTable, Steps, StepsTable
 
-STATISTICS = ("mean", "std", "l2", "min", "max", "zeros", "nan", "inf")
-"""Of the finite entries: mean, population standard deviation, l2 norm, least and greatest, share of exact zeros; then
-the number of NaN and of infinite entries."""
-EXTRAS = ("ratio", "dead", "dead_epoch", "saturated")
-"""Of updates: l2 of the update / l2 of the weight before it. Of activations: share of ReLU channels that are zero over
-the whole batch, and over all batches sampled since the epoch began; share of saturated entries."""
 GRADIENT, CLIPPED, WEIGHT, UPDATE, ACTIVATION, INPUT = "gradient", "clipped", "weight", "update", "activation", "input"
 HEAD = "head:"
 """Kind `head:<name>`: the gradient that this head alone sends to each variable, weighted as in the total loss."""
@@ -54,56 +49,21 @@ class Layers:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read layers.json."""
-        found = json.loads(path.read_text(encoding="utf-8"))
+        """Read layers.json.
+
+        Raises:
+            UserError: it is damaged.
+        """
+        found = documents.read(path)
         values: dict[str, Any] = {f.name: found[f.name] for f in fields(cls)}
         for name in ("variables", "heads"):
             values[name] = tuple(values[name])
         return cls(**values)
 
 
-@dataclass(frozen=True, eq=False)
-class Series:
-    """One kind's statistics over time.
-
-    Attributes:
-        steps: int `[T]`, the sampled optimizer steps, counted from 1.
-        names: L tensors in order of depth.
-        values: statistic or extra -> float32 `[T, L]`, NaN where it was not measured.
-    """
-
-    steps: np.ndarray
-    names: tuple[str, ...]
-    values: dict[str, np.ndarray]
-
-    def __getitem__(self, statistic: str) -> np.ndarray:
-        return self.values[statistic]
-
-    def only(self, suffix: str) -> "Series":
-        """Return the part whose names end with `suffix`, such as `/kernel`."""
-        keep = [place for place, name in enumerate(self.names) if name.endswith(suffix)]
-        values = {key: value[:, keep] for key, value in self.values.items()}
-        return Series(self.steps, tuple(self.names[place] for place in keep), values)
-
-
-@dataclass(frozen=True, eq=False)
-class Steps:
-    """The curves of steps.csv, float64 `[S]` each; `inference_loss` is NaN but where it was measured.
-
-    `inference_loss` is the loss of the same batch and weights in inference mode: batch normalisation with its moving
-    statistics, no dropout.
-    """
-
-    step: np.ndarray
-    loss: np.ndarray
-    gradient_norm: np.ndarray
-    learning_rate: np.ndarray
-    inference_loss: np.ndarray
-
-
 @dataclass(frozen=True)
 class Record:
-    """A run's `telemetry/` directory, read when asked for; a last line that a kill cut off is left out."""
+    """A run's `telemetry/` directory, read when asked for; lines that are cut off or damaged are left out."""
 
     directory: Path
     layers: Layers = field(repr=False)
@@ -117,41 +77,16 @@ class Record:
     @cached_property
     def kinds(self) -> dict[str, Series]:
         """Kind -> its series; only kinds that were recorded."""
-        rows = _rows(self.directory / "statistics.csv")
-        by_kind: dict[str, list[dict[str, str]]] = {}
-        for row in rows:
-            by_kind.setdefault(row["kind"], []).append(row)
-        return {kind: _series(found) for kind, found in by_kind.items()}
+        table = StatisticsTable(self.directory / "statistics.csv")
+        table.read()
+        return table.series()
 
     @cached_property
     def steps(self) -> Steps:
         """The curve of every step."""
-        rows = _rows(self.directory / "steps.csv")
-        return Steps(**{f.name: np.array([_number(row[f.name]) for row in rows]) for f in fields(Steps)})
-
-
-def _number(text: str) -> float:
-    return float(text) if text else float("nan")
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    """Read the whole lines of a CSV file; none if there is no file yet."""
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        lines = [line for line in file if line.endswith("\n")]
-    return list(csv.DictReader(lines))
-
-
-def _series(rows: Sequence[Mapping[str, str]]) -> Series:
-    names = tuple(dict.fromkeys(row["name"] for row in rows))
-    steps = sorted({int(row["step"]) for row in rows})
-    place, when = {name: i for i, name in enumerate(names)}, {step: i for i, step in enumerate(steps)}
-    keys = (*STATISTICS, *EXTRAS)
-    values = np.full((len(keys), len(steps), len(names)), np.nan, np.float32)
-    for row in rows:
-        values[:, when[int(row["step"])], place[row["name"]]] = [_number(row[key]) for key in keys]
-    return Series(np.array(steps), names, dict(zip(keys, values, strict=True)))
+        table = StepsTable(self.directory / "steps.csv")
+        table.read()
+        return table.steps()
 
 
 class Recorder:

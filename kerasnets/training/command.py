@@ -1,6 +1,5 @@
 """`kerasnets train`."""
 
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import click
 
 from kerasnets import config as configs
+from kerasnets import documents
 from kerasnets.console import emit_json, import_tensorflow, out
 from kerasnets.errors import UserError
 from kerasnets.run import Run
@@ -82,10 +82,10 @@ def _inside(run: Path) -> None:
     """Say what telemetry cost and what the doctor found."""
     costs = run / "telemetry" / "cost.json"
     if costs.is_file():
-        cost = json.loads(costs.read_text(encoding="utf-8"))
+        cost = documents.read(costs)
         share = "" if cost["share"] is None else f"{cost['share']:.1%} of the time, "
         out.print(f"{'telemetry':<11} {share}{cost['megabytes']:.1f} MB")
-    findings = json.loads((run / "diagnosis.json").read_text(encoding="utf-8"))["findings"]
+    findings = documents.read(run / "diagnosis.json")["findings"]
     names = ", ".join(finding["rule"] for finding in findings)
     out.print(f"{'doctor':<11} {f'{names}; see kerasnets doctor {run}' if findings else 'no findings'}")
     if (run / "report.html").is_file():

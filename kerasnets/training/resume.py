@@ -39,6 +39,7 @@ def resume(path: Path | str, words: Sequence[str] = ()) -> Run:
         CheckFailed, Interrupted: as `train`.
     """
     run = Run.open(path)
+    run.keep_inside()
     with run.locked():
         config = _changed(run, words)
         if run.finished and not _more_wanted(run.config.training, config.training):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from small_runs import SMALL
+from small_runs import QUIET, SMALL
 
 import kerasnets
 from kerasnets.doctor.live import Watch
@@ -58,5 +58,5 @@ def test_runs_trained_now(
     tmp_path: Path, train_small: Callable[[Path, list[str]], Run], words: list[str], rules: list[str]
 ) -> None:
     with contextlib.suppress(CheckFailed):  # the last one stops at NaN
-        train_small(tmp_path / "run", [*SMALL, "telemetry.images=false", "telemetry.graph=false", *words])
+        train_small(tmp_path / "run", [*SMALL, *QUIET, "telemetry.every=100", *words])
     assert [finding.rule for finding in kerasnets.diagnose(tmp_path / "run")][:1] == rules

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kerasnets.errors import UserError
 from kerasnets.telemetry.record import ACTIVATION, EXTRAS, GRADIENT, STATISTICS, UPDATE, Layers, Record, Recorder
 
 LAYERS = Layers(
@@ -122,3 +123,37 @@ def test_names_with_commas_quotes_and_other_letters(tmp_path: Path) -> None:
     record = Record.open(tmp_path)
     assert record is not None
     assert record.kinds["head:a,b"].names == (name,)
+
+
+def test_damaged_lines_are_left_out_and_the_later_of_two_holds(tmp_path: Path) -> None:
+    recorder = recorded(tmp_path)
+    recorder.statistics(20, GRADIENT, [("conv/kernel", row(9.0))])
+    recorder.steps([(2, 1.5, 0.5, 0.1, None)])
+    with (tmp_path / "statistics.csv").open("a") as file:
+        file.write(f"{'9' * 5000},gradient,conv/kernel,{','.join(['0'] * 12)}\n20,gradient,conv/kernel,1\n")
+        file.write(f"20,gradient,{'x' * 200_000},{','.join(['0'] * 12)}\n")
+    with (tmp_path / "steps.csv").open("a") as file:
+        file.write("nan,1,1,1,1\n3,x,1,1,1\n")
+    record = Record.open(tmp_path)
+    assert record is not None
+    gradient = record.kinds[GRADIENT]
+    assert gradient.names == LAYERS.variables
+    assert gradient["mean"].tolist() == [[0.125] * 3, [9.0, 2.5, 2.5]]
+    assert record.steps.step.tolist() == [1, 2]
+    assert record.steps.loss.tolist() == [2.5, 1.5]
+
+
+def test_a_table_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
+    recorder = recorded(tmp_path)
+    for step in range(1000):
+        recorder.statistics(step, GRADIENT, [(f"tensor{step}", row(1.0))])
+    record = Record.open(tmp_path)
+    assert record is not None
+    with pytest.raises(UserError, match=r"statistics.csv is damaged: its rows of kind 'gradient' name 1,003 tensors$"):
+        _ = record.kinds
+
+
+def test_lines_end_where_the_recorder_ends_them(tmp_path: Path) -> None:
+    Recorder(tmp_path, LAYERS).statistics(1, GRADIENT, [("a\u2028b\x0bc/kernel", row(1.0))])
+    record = Record.open(tmp_path)
+    assert record is not None and record.kinds[GRADIENT].names == ("a\u2028b\x0bc/kernel",)

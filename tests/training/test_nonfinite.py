@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_runs import SMALL
+from small_runs import QUIET, SMALL
 
 from kerasnets.config import Training
 from kerasnets.errors import CheckFailed
@@ -213,7 +213,6 @@ def test_the_rate_is_the_schedules_times_the_factor() -> None:
 
 
 EXPLODING = [*SMALL, "model.normalization=none", "training.learning_rate=1e4", "training.schedule=constant"]
-CHEAP = ["telemetry.images=false", "telemetry.graph=false", "telemetry.embeddings=0"]
 
 
 @pytest.mark.slow
@@ -257,7 +256,7 @@ def test_a_run_with_a_far_too_high_rate_goes_back_and_ends_well(
     words: list[str], tmp_path: Path, train_small: Train, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wanted = ["training.on_nonfinite=rollback", "training.rollback_factor=0.01", "training.ema=0.5"]
-    run = train_small(tmp_path / "run", [*EXPLODING, *CHEAP, *wanted, *words])
+    run = train_small(tmp_path / "run", [*EXPLODING, *QUIET, *wanted, *words])
     events = run.read_json("telemetry/nonfinite.json")["events"]
     assert 1 <= len(events) <= nonfinite.MOST_ROLLBACKS
     assert capsys.readouterr().err.count("rollback: step ") == len(events)

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from photos import write_photos
-from small_runs import SMALL
+from small_runs import QUIET, SMALL
 
 from kerasnets.data.sources import Dataset, Split
 from kerasnets.run import Run
@@ -43,7 +43,7 @@ def test_test_split_too_and_without_files_that_are_left_out(tmp_path: Path, trai
     (photos / "coffee" / "003.jpg").write_bytes(b"no picture")
     words = ["data.source=folder", f"data.path={photos}", "data.skip_corrupt=true", "data.test_split=0.4"]
     words += ["data.validation_split=0.4", "training.epochs=1", "training.batch_size=8", "data.channels=3"]
-    run = train_small(tmp_path / "run", [*SMALL, *words])
+    run = train_small(tmp_path / "run", [*SMALL, *QUIET, *words])
     wanted = [row for row in rows(run, "splits.csv") if row["split"] != "train" and row["id"] != "coffee/003.jpg"]
     found = rows(run, "predictions.csv")
     assert {row["split"] for row in found} == {"validation", "test"}

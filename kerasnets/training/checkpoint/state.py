@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from kerasnets.data.fingerprint import fingerprint
+from kerasnets.errors import UserError
 from kerasnets.training.checkpoint.store import Damaged, Saved
 from kerasnets.training.job import Job
 
@@ -88,6 +89,7 @@ class State:
         Raises:
             Damaged: it does not.
         """
+        _check_values(saved)
         variables, arrays = self.variables(), saved.arrays
         if odd := sorted({name for name in arrays if not name.startswith("host/")} ^ set(variables)):
             raise Damaged(f"it has other variables than the network: {odd[0]}")
@@ -106,7 +108,10 @@ class State:
         """Give every callback and observer what it remembered."""
         for name, other in self._stateful().items():
             if name in saved.values["callbacks"]:
-                other.set_state(_with_arrays(saved.values["callbacks"][name], saved.arrays))
+                try:
+                    other.set_state(_with_arrays(saved.values["callbacks"][name], saved.arrays))
+                except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+                    raise UserError(f"checkpoint {saved.name} does not hold what {name} remembers: {error}") from error
 
     def _stateful(self) -> dict[str, Stateful]:
         found: dict[str, Stateful] = {}
@@ -123,6 +128,20 @@ def _seeds(net: keras.Model) -> list[Any]:
     """Return the states of a network's random generators, in order; Keras numbers their names through a process."""
     weights = {id(variable) for variable in net.weights}
     return [variable for variable in net.variables if id(variable) not in weights]
+
+
+def _check_values(saved: Saved) -> None:
+    """See that what is no array is of the types that are written; hashes beside a file only tell of accidents."""
+    values = saved.values
+    callbacks, files = values.get("callbacks"), values.get("files")
+    right = (
+        min(saved.epoch, saved.batch, saved.step) >= 0,
+        isinstance(callbacks, dict) and all(isinstance(state, dict) for state in callbacks.values()),
+        isinstance(files, dict) and all(isinstance(size, int) and size >= 0 for size in files.values()),
+        isinstance(values.get("stopped"), bool) and isinstance(values.get("data"), str),
+    )
+    if not all(right):
+        raise Damaged("its values are not those of a checkpoint")
 
 
 def _without_arrays(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:

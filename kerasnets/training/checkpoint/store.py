@@ -100,7 +100,7 @@ class Store:
 
     def paths(self) -> list[Path]:
         """Return the checkpoints that are there, the oldest first; what a kill left half-written is none."""
-        if not self.directory.is_dir():
+        if not self.directory.is_dir() or self.directory.is_symlink():
             return []
         found = [path for path in self.directory.iterdir() if _NAME.fullmatch(path.name) and not path.is_symlink()]
         return sorted(found, key=lambda path: [int(number) for number in _NAME.fullmatch(path.name).groups()])  # type: ignore[union-attr]
@@ -134,7 +134,7 @@ class Store:
         """Remove all checkpoints, also half-written ones, but one and those before it."""
         keep = self.paths()
         keep = keep[: keep.index(but) + 1] if but is not None else []
-        if self.directory.is_dir():
+        if self.directory.is_dir() and not self.directory.is_symlink():
             for path in self.directory.iterdir():
                 if path not in keep:
                     shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()

@@ -1,0 +1,119 @@
+"""What a published file may hold before a runtime opens it: operations that compute, and no way to another file.
+
+A SavedModel is a program: TensorFlow has operations that read and write files or call back into Python, and some of
+them run as soon as it is loaded. So only operations that compute are let through, those that exports are made of; the
+functions that save and restore its variables are in every SavedModel, and may only not be called by the others.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from kerasnets.artifacts.formats import onnx, savedmodel
+
+_NEURAL = """
+    AvgPool BiasAdd Conv2D DepthwiseConv2dNative Elu FusedBatchNormV3 LRN LeakyRelu LogSoftmax MaxPool Relu Relu6 Selu
+    Sigmoid Softmax Softplus Softsign Tanh ResizeBilinear
+"""
+_NUMBERS = """
+    Abs Add AddN AddV2 All Any ArgMax BatchMatMulV2 BitwiseAnd BitwiseOr BitwiseXor Cast Ceil ClipByValue Cumsum Einsum
+    Equal Erf Erfc Exp Floor FloorDiv FloorMod Greater GreaterEqual IsFinite IsInf IsNan LeftShift Less LessEqual Log
+    LogicalAnd LogicalNot LogicalOr MatMul Max Maximum Mean Min Minimum Mul Neg NotEqual Pow Prod RealDiv Reciprocal
+    RightShift Rint Round Rsqrt Sign Sqrt Square SquaredDifference Sub Sum TopKV2
+"""
+_SHAPES = """
+    BroadcastTo ConcatV2 EnsureShape ExpandDims Fill GatherNd GatherV2 Identity IdentityN MirrorPad OneHot OnesLike Pack
+    Pad PadV2 Range Rank Reshape ReverseV2 Select SelectV2 Shape Size Slice Split SplitV Squeeze StridedSlice Tile
+    Transpose Unpack Where ZerosLike
+"""
+_IMAGES = """
+    DecodeBmp DecodeGif DecodeImage DecodeJpeg DecodePaddedRaw DecodePng DecodeRaw DecodeWebP RegexFullMatch
+    StaticRegexFullMatch StringJoin StringLength Substr
+"""
+_CONTROL = """
+    Assert Case Const DisableCopyOnRead EmptyTensorList If NoOp PartitionedCall Placeholder ReadVariableOp
+    StatefulPartitionedCall StatelessCase StatelessIf StatelessWhile TensorListFromTensor TensorListGetItem
+    TensorListLength TensorListReserve TensorListSetItem TensorListStack While
+"""
+COMPUTING = frozenset(" ".join((_NEURAL, _NUMBERS, _SHAPES, _IMAGES, _CONTROL)).split())
+_SAVING = frozenset({"AssignVariableOp", "MergeV2Checkpoints", "RestoreV2", "SaveV2", "ShardedFilename"})
+_VARIABLES = frozenset({"AssignVariableOp", "VarHandleOp", "VarIsInitializedOp"})
+_SAVERS = re.compile(r"__inference__traced_(save|restore)_\d+")
+_OBJECTS = frozenset({"asset", "bare_concrete_function", "constant", "function", "user_object", "variable"})
+
+
+def _saved_model(directory: Path) -> None:
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    saved = saved_model_pb2.SavedModel.FromString((directory / savedmodel.FILE).read_bytes())
+    if len(saved.meta_graphs) != 1 or not saved.meta_graphs[0].HasField("object_graph_def"):
+        raise ValueError("is not a SavedModel of TensorFlow 2")
+    (meta,) = saved.meta_graphs
+    _only(meta.graph_def.node, COMPUTING | _VARIABLES)
+    for function in meta.graph_def.library.function:
+        saver = _SAVERS.fullmatch(function.signature.name) is not None
+        _only(function.node_def, COMPUTING | _SAVING if saver else COMPUTING)
+        if called := next((name for name in _called(function.node_def) if _SAVERS.fullmatch(name)), None):
+            raise ValueError(f"calls {called}, which writes or reads files")
+    _only_objects(meta.object_graph_def)
+
+
+def _only(nodes: Iterable[Any], allowed: frozenset[str]) -> None:
+    odd = next((node.op for node in nodes if node.op not in allowed), None)
+    if odd is not None:
+        raise ValueError(f"holds the operation {odd}, of which no export is made")
+
+
+def _called(nodes: Iterable[Any]) -> Iterator[str]:
+    """Yield the names of the functions that nodes call."""
+    for node in nodes:
+        yield node.op
+        for value in node.attr.values():
+            yield from (value.func.name, *(function.name for function in value.list.func))
+
+
+def _only_objects(graph: Any) -> None:
+    """See that loading calls no function: resources and savers of objects' own have theirs called."""
+    for node in graph.nodes:
+        kind = node.WhichOneof("kind")
+        if kind not in _OBJECTS or node.registered_saver:
+            raise ValueError(f"holds a {kind or 'nameless object'}, of which no export is made")
+        functions = {
+            index for saver in node.saveable_objects.values() for index in (saver.save_function, saver.restore_function)
+        }
+        if functions - {0}:
+            raise ValueError("restores an object by a function of its own")
+
+
+def _onnx(directory: Path) -> None:
+    import onnx as library
+
+    model = library.load(str(directory / onnx.FILE), load_external_data=False)
+    if model.functions or any(opset.domain not in ("", "ai.onnx") for opset in model.opset_import):
+        raise ValueError("holds operations that are not ONNX's own")
+    for tensor in _tensors(model.graph):
+        if tensor.data_location == library.TensorProto.EXTERNAL or tensor.external_data:
+            raise ValueError(f"has its tensor {tensor.name!r} in another file")
+
+
+def _tensors(graph: Any) -> Iterator[Any]:
+    """Yield every constant of a graph and of the graphs in it."""
+    waiting = [graph]
+    while waiting:
+        here = waiting.pop()
+        yield from here.initializer
+        for sparse in here.sparse_initializer:
+            yield from (sparse.values, sparse.indices)
+        for attribute in (attribute for node in here.node for attribute in node.attribute):
+            yield from (
+                attribute.t,
+                *attribute.tensors,
+                attribute.sparse_tensor.values,
+                attribute.sparse_tensor.indices,
+            )
+            waiting += [*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])]
+
+
+CHECKS: dict[str, Callable[[Path], None]] = {savedmodel.NAME: _saved_model, onnx.NAME: _onnx}
+"""Format -> what raises ValueError for a file that may do more than compute."""

@@ -1,0 +1,152 @@
+"""What a `.keras` file may hold before Keras opens it: the layers that models here are made of, and plain arrays.
+
+Keras' safe mode refuses code, but takes any of its own layers, also those that open other files, and reads whatever an
+HDF5 file points to. A file may come from anybody, so nothing but what is listed here is let through.
+"""
+
+import io
+import json
+import math
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from kerasnets.errors import UserError
+
+CONFIG, WEIGHTS, METADATA = "config.json", "model.weights.h5", "metadata.json"
+MOST_LAYERS = 20_000
+"""ResNet-1202 has 4,212."""
+_LAYERS = frozenset(
+    {
+        *("Activation", "Add", "AveragePooling2D", "BatchNormalization", "Concatenate", "Conv2D", "Dense", "Dropout"),
+        *("Flatten", "GlobalAveragePooling2D", "InputLayer", "LeakyReLU", "MaxPooling2D", "PReLU", "ZeroPadding2D"),
+    }
+)
+_INITIALIZERS = frozenset(
+    {
+        *("Constant", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "LecunNormal", "LecunUniform", "Ones"),
+        *("Orthogonal", "RandomNormal", "RandomUniform", "TruncatedNormal", "VarianceScaling", "Zeros"),
+    }
+)
+_OPERATIONS = frozenset(
+    {
+        *("Add", "AveragePool", "GetItem", "Max", "Maximum", "Multiply", "Pad", "Power", "Reshape", "Rsqrt", "Sqrt"),
+        *("Split", "Square", "Subtract"),
+    }
+)
+ALLOWED: dict[str | None, frozenset[str]] = {
+    "keras": frozenset({"DTypePolicy"}),
+    "keras.layers": _LAYERS,
+    "keras.initializers": _INITIALIZERS,
+    "keras.src.models.functional": frozenset({"Functional"}),
+    **{f"keras.src.ops.{module}": _OPERATIONS for module in ("core", "math", "nn", "numpy")},
+    None: frozenset({"__keras_tensor__"}),
+}
+"""Module -> names of what a config may have Keras make."""
+
+
+def check(path: Path, allow_depth: Callable[[int], None]) -> None:
+    """See that the content of a `.keras` file is safe to hand to Keras.
+
+    Args:
+        path: the file.
+        allow_depth: is told the number of layers before Keras sees them.
+
+    Raises:
+        UserError: it is no such file, or holds something that no model here needs.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            _check_members(archive, path.stat().st_size)
+            config = json.loads(archive.read(CONFIG))
+            _check_config(config)
+            allow_depth(len(config["config"]["layers"]))
+            _check_weights(archive.read(WEIGHTS), _declared(config))
+    except (OSError, KeyError, TypeError, AttributeError, ValueError, RecursionError, zipfile.BadZipFile) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        raise UserError(f"{path} is not a model that can be loaded: {reason}") from error
+
+
+def _check_members(archive: zipfile.ZipFile, size: int) -> None:
+    members = archive.infolist()
+    names = sorted(member.filename for member in members)
+    if names != [CONFIG, METADATA, WEIGHTS]:
+        odd = next((name for name in names if name not in (CONFIG, METADATA, WEIGHTS)), None)
+        raise ValueError(f"it holds {odd!r}" if odd else f"it holds {', '.join(names) or 'nothing'}")
+    if any(member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1 for member in members):
+        raise ValueError("it is compressed or encrypted, which Keras' own files are not")
+    if sum(member.file_size for member in members) > size:
+        raise ValueError("it declares more bytes than it has")
+
+
+def _check_config(config: Any) -> None:
+    """See that every object a config names is one that is allowed, however deep it stands."""
+    layers = config["config"]["layers"]
+    if len(layers) > MOST_LAYERS:
+        raise ValueError(f"it has {len(layers):,} layers")
+    if (config["module"], config["class_name"]) != ("keras.src.models.functional", "Functional"):
+        raise ValueError("it is not a functional model")
+    for found in _objects(config):
+        module, name, registered = found.get("module"), found["class_name"], found.get("registered_name")
+        if not isinstance(name, str) or module not in ALLOWED or name not in ALLOWED[module]:
+            raise ValueError(f"it names {f'{module}.' if module else ''}{name}, of which no model here is made")
+        if registered not in (None, name):
+            raise ValueError(f"it registers {name} as {registered!r}")
+
+
+def _objects(config: Any) -> Iterator[dict[str, Any]]:
+    """Yield each mapping that Keras would make an object of."""
+    waiting = [config]
+    while waiting:
+        here = waiting.pop()
+        if isinstance(here, dict):
+            if "class_name" in here:
+                yield here
+            waiting += here.values()
+        elif isinstance(here, list):
+            waiting += here
+
+
+def _declared(config: dict[str, Any]) -> int:
+    """Return the bytes of the weights that a config declares, without making them."""
+    import keras
+
+    with keras.StatelessScope(initialize_variables=False):
+        model = keras.saving.deserialize_keras_object(config, safe_mode=True)
+    return sum(math.prod(variable.shape) * 4 for variable in model.weights)
+
+
+def _check_weights(content: bytes, declared: int) -> None:
+    """See that an HDF5 file holds its arrays itself, whole, and no fewer than the model wants."""
+    import h5py
+
+    stored, seen = 0, set()
+    with h5py.File(io.BytesIO(content), "r") as file:
+        waiting = [file["/"]]
+        while waiting:
+            group = waiting.pop()
+            for name in group:
+                if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                    raise ValueError(f"its weights hold a link, {name!r}")
+                found = group[name]
+                address = h5py.h5o.get_info(found.id).addr
+                if address in seen:
+                    raise ValueError(f"its weights hold one thing twice, {name!r}")
+                seen.add(address)
+                if isinstance(found, h5py.Group):
+                    waiting.append(found)
+                else:
+                    stored += _stored(found, name)
+    if stored < declared:
+        raise ValueError(f"it declares {declared:,} bytes of weights, and holds {stored:,}")
+
+
+def _stored(dataset: Any, name: str) -> int:
+    """Return the bytes of an array that lies in the file as it is."""
+    if dataset.external or dataset.is_virtual:
+        raise ValueError(f"its weights are in another file, {name!r}")
+    whole = dataset.chunks is None and dataset.id.get_storage_size() == dataset.nbytes
+    if dataset.dtype.kind not in "fiub" or not whole:
+        raise ValueError(f"its weights hold an array that is not plain, {name!r}")
+    return int(dataset.nbytes)
