@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help setup train test test-fast lint format proof-digits proof-doctor proof-resume clean
+.PHONY: help setup train test test-fast lint format proof-digits proof-doctor proof-resume proof-workers clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -64,6 +64,9 @@ proof-doctor: setup  ## sick and healthy runs: thresholds set on one suite, trie
 
 proof-resume: setup  ## runs killed at random points, resumed, and killed again: bit for bit the same
 	$(BIN)/python tests/proofs/resume.py
+
+proof-workers: setup  ## two and four processes are one, also when one is killed; how throughput grows
+	$(BIN)/python tests/proofs/workers.py
 
 clean:  ## remove what was built, not runs or exported models
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
