@@ -10,7 +10,8 @@ INSTALLED := $(VENV)/.installed
 # Two processes share the tests, file by file: more of them would only wait for each other's TensorFlow.
 WORKERS := -n 2 --dist loadfile
 
-.PHONY: help setup train test test-fast lint format proof-digits proof-doctor proof-resume proof-scale clean
+.PHONY: help setup train test test-fast lint format proof-digits proof-doctor proof-resume proof-scale proof-workers \
+	clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -69,6 +70,9 @@ proof-scale: setup  ## a million listed images: time to the first step, memory
 
 proof-resume: setup  ## runs killed at random points, resumed, and killed again: bit for bit the same
 	$(BIN)/python tests/proofs/resume.py
+
+proof-workers: setup  ## two and four processes are one, also when one is killed; how throughput grows
+	$(BIN)/python tests/proofs/workers.py
 
 clean:  ## remove what was built, not runs or exported models
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -241,6 +241,8 @@ class Training(Section):
         Positive | Literal["auto"] | None, _or_a_word("auto", "'auto', 'none' or a number of gigabytes"), Optional_
     ] = "auto"
     """Gigabytes that training may take; auto: what is free, of the machine or the container; none: no limit."""
+    strategy: Literal["auto", "none", "mirrored", "multi_worker"] = "auto"
+    """mirrored: all GPUs of a machine; multi_worker: the machines in TF_CONFIG; auto: whichever of them there are."""
     threads: Count = 0
     """Threads of one operation; 0: one a core. Results are bit-identical only for the same number."""
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from kerasnets.telemetry.observers import Forward, Observer, Watched, state, when
+from kerasnets.telemetry.observers import Forward, Observer, Watched, when
+from kerasnets.telemetry.replicas import state
 
 
 @dataclass(frozen=True)

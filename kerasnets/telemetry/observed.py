@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from kerasnets.telemetry import replicas
 from kerasnets.telemetry.accumulation import Batch, Given, Rest, accumulate
-from kerasnets.telemetry.observers import Forward, Level, Observer, state
+from kerasnets.telemetry.observers import Forward, Level, Observer
+from kerasnets.telemetry.replicas import state
 from kerasnets.telemetry.taps import named_outputs, tap
 
 Gradients = Sequence[tf.Tensor | None]

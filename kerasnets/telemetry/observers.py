@@ -111,18 +111,6 @@ class Observer(tf.Module):
         """Take back what `get_state` returned."""
 
 
-def state(initial: Any, dtype: tf.DType, name: str) -> tf.Variable:
-    """Return a variable for what an observer saw; under `tf.distribute`, the first replica's."""
-    return tf.Variable(
-        initial,
-        dtype=dtype,
-        trainable=False,
-        name=name,
-        synchronization=tf.VariableSynchronization.ON_READ,
-        aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
-    )
-
-
 class GradientNorm(Observer):
     """The epoch's mean global gradient norm, as metric `gradient_norm`."""
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from kerasnets.telemetry.observers import Forward, Level, Observer, Watched, state, when
+from kerasnets.telemetry.observers import Forward, Level, Observer, Watched, when
 from kerasnets.telemetry.record import (
     ACTIVATION,
     CLIPPED,
@@ -23,6 +23,7 @@ from kerasnets.telemetry.record import (
     WEIGHT,
     Layers,
 )
+from kerasnets.telemetry.replicas import state
 from kerasnets.telemetry.statistics import (
     BUCKETS,
     RECTIFIERS,
@@ -101,6 +102,10 @@ class Probe(Observer):
         histograms: take histograms; `pause_histograms` stops that.
         clipping: gradients are clipped, so what the optimizer gets is looked at as well.
         often: up to this step the loss in inference mode is measured at every sample.
+
+    Attributes:
+        wanted: the interval that was set last.
+        shared: several workers sample together, and change the interval together too.
     """
 
     def __init__(
@@ -114,7 +119,8 @@ class Probe(Observer):
         often: int = 1000,
     ) -> None:
         super().__init__()
-        self._first_every = self._interval = every
+        self._first_every = self._interval = self.wanted = every
+        self.shared = False
         self._passes_every = passes_every
         self._activations = activations
         self._clipping = clipping
@@ -233,12 +239,18 @@ class Probe(Observer):
 
     @property
     def every(self) -> int:
-        """The interval between two samples; setting it takes effect at the next step."""
+        """The interval between two samples; setting it takes effect at the next step, or when all workers settle it."""
         return self._interval
 
     @every.setter
     def every(self, steps: int) -> None:
-        self._interval = steps
+        self.wanted = steps
+        if not self.shared:
+            self._interval = steps
+
+    def settle(self, steps: int) -> None:
+        """Set the interval, on all workers at once."""
+        self.wanted = self._interval = steps
 
     @property
     def step(self) -> int:
@@ -249,7 +261,8 @@ class Probe(Observer):
         return {"every": self._interval, "histograms": self._histograms}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        self._interval, self._histograms = state["every"], state["histograms"]
+        self.settle(state["every"])
+        self._histograms = state["histograms"]
 
     def pause_histograms(self) -> None:
         """Take no more histograms."""

@@ -37,6 +37,18 @@ def logs(values: dict[str, Any]) -> dict[str, Any]:
     return {name: tf.reshape(value, [1]) for name, value in values.items()} if several else values
 
 
+def state(initial: Any, dtype: tf.DType, name: str) -> tf.Variable:
+    """Return a variable for what a step leaves behind; under `tf.distribute`, the first replica's."""
+    return tf.Variable(
+        initial,
+        dtype=dtype,
+        trainable=False,
+        name=name,
+        synchronization=tf.VariableSynchronization.ON_READ,
+        aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+    )
+
+
 class Average(keras.metrics.Mean):
     """A mean that every replica has of the whole batch; read and saved is the first replica's, not a sum."""
 
@@ -49,3 +61,26 @@ class Average(keras.metrics.Mean):
         """Add a batch: the sum of its values, and how many there are."""
         self.total.assign_add(total)
         self.count.assign_add(examples)
+
+
+class Flags:
+    """Flags that any worker raises; after the step that takes them along, all workers see them."""
+
+    def __init__(self, count: int) -> None:
+        self._own, self._all = (state(tf.zeros(count), tf.float32, name) for name in ("flags_raised", "flags_seen"))
+
+    def raise_(self, place: int) -> None:
+        """Raise one, between two steps."""
+        self._own.assign(tf.tensor_scatter_nd_update(self._own, [[place]], [1.0]))
+
+    def own(self) -> tf.Tensor:
+        """Return, in a step, what is summed over the replicas."""
+        return tf.identity(self._own)
+
+    def see(self, summed: tf.Tensor) -> None:
+        """Take, in a step, the sum."""
+        self._all.assign(summed)
+
+    def seen(self) -> list[bool]:
+        """Return which flags were up in the last step, on any worker."""
+        return [bool(value) for value in self._all.numpy()]

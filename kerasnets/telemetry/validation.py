@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasnets.telemetry import replicas, summaries
-from kerasnets.telemetry.observers import state
+from kerasnets.telemetry.replicas import state
 
 WORST = 25
 """Mistakes that are kept: those with the highest loss."""

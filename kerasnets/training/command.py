@@ -11,6 +11,7 @@ from kerasnets import documents
 from kerasnets.console import emit_json, import_tensorflow, out
 from kerasnets.errors import UserError
 from kerasnets.run import Run
+from kerasnets.training.cluster import Cluster, cluster
 
 
 @click.command()
@@ -43,11 +44,23 @@ def train(
         from kerasnets.training.train import train as run_training
 
         run = run_training(loaded, directory)
+    workers = cluster() if run.config.training.strategy == "multi_worker" else Cluster()
+    if not workers.chief:
+        _follower_summary(run.path, workers, as_json)
+        return
     metrics = run.read_json("metrics.json")
     if as_json:
         emit_json({"schema": 1, "run": str(run.path), "metrics": metrics})
     else:
         _summary(run.path, metrics, time.perf_counter() - began)
+
+
+def _follower_summary(run: Path, workers: Cluster, as_json: bool) -> None:
+    """Say what a worker that writes nothing has to say."""
+    if as_json:
+        emit_json({"schema": 1, "run": str(run), "worker": workers.index})
+    else:
+        out.print(f"worker {workers.index} of {len(workers)} is done; worker 0 writes the run {run}")
 
 
 def _resume(interrupted: Path, words: tuple[str, ...], directory: Path | None, dry_run: bool) -> Run:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 
 import tensorflow as tf
 
+from kerasnets import config as configs
 from kerasnets.config import Config
 from kerasnets.models import complexity
 from kerasnets.training.job import Job, assemble
@@ -40,9 +41,12 @@ class Plan:
 def plan(config: Config) -> Plan:
     """Check config and data (every file is decoded once), build the model and time a few steps on real batches.
 
+    It does so on one device: it waits for no other workers.
+
     Raises:
         UserError: what a run would raise.
     """
+    config = configs.update(config, training={"strategy": "none"})
     job, problems = assemble(config, check_files=True)
     seconds_per_step = _seconds_per_step(job)
     cost = complexity.count(job.fast.plain)

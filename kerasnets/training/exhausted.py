@@ -76,7 +76,8 @@ class Guard(keras.callbacks.Callback):
         super().__init__()
         self._training = job.config.training
         self._net = job.fast.net
-        self._part = -(-job.config.training.batch // job.config.training.accumulate)
+        self._replicas = job.distribution.replicas
+        self._part = job.part
         self._free: int | None = None
         self.stage = "training"
 
@@ -115,6 +116,8 @@ class Guard(keras.callbacks.Callback):
         if size is None:
             return f"{said}not even one image at a time fits: take a smaller data.image_size or another model"
         more = -(-batch // size)
+        if self._replicas > 1:
+            return f"{said}try training.batch_size={size * self._replicas}, or {more} GPUs or machines"
         return f"{said}try training.batch_size={size * parts}, or training.accumulate={more}, which keeps the batch"
 
     def _room(self, error: BaseException) -> int | None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -19,11 +20,14 @@ from kerasnets.models.specs import heads
 from kerasnets.telemetry.nonfinite import NonFinite
 from kerasnets.telemetry.observers import GradientNorm
 from kerasnets.telemetry.probe import Probe
+from kerasnets.telemetry.replicas import Flags
 from kerasnets.telemetry.validation import ValidationCounts
-from kerasnets.training import optim, runtime
+from kerasnets.training import distribute, optim, runtime
+from kerasnets.training.distribute import Distribution, naming_lost_workers
 from kerasnets.training.fast import Fast, make_fast
 from kerasnets.training.nonfinite import RateFactor
 from kerasnets.training.step import Objective, Trainer
+from kerasnets.training.stopping import SIGNALS
 from kerasnets.training.unreadable import naming_bad_files, refusal, unreadable
 
 
@@ -41,6 +45,7 @@ class Job:
     counts: ValidationCounts | None
     rate: RateFactor | None
     skip: dict[str, frozenset[int]]
+    distribution: Distribution
 
     @property
     def steps_per_epoch(self) -> int:
@@ -53,9 +58,22 @@ class Job:
         return len(self.dataset.train) - len(self.skip.get("train", ()))
 
     def batches(
-        self, name: str, training: bool = False, only: frozenset[int] | None = None, start_step: int = 0
+        self,
+        name: str,
+        training: bool = False,
+        only: frozenset[int] | None = None,
+        start_step: int = 0,
+        share: tuple[int, int] = (0, 1),
     ) -> tf.data.Dataset:
-        """Return a split's batches `(images [N, h, w, C], targets [N, K])`, of these examples only, from a step on."""
+        """Return a split's batches `(images [N, h, w, C], targets [N, K])`, or a worker's share of them.
+
+        Args:
+            name: of the split.
+            training: shuffled and augmented, without end.
+            only: leave out all but these examples.
+            start_step: batches that are passed over.
+            share: (index, count), see `pipeline.batches`.
+        """
         data, settings = self.config.data, self.config.training
         skip = self.skip.get(name, frozenset())
         if only is not None:
@@ -64,7 +82,7 @@ class Job:
             self.dataset.split(name),
             self.preprocessing,
             classes=len(self.dataset.class_names),
-            batch_size=settings.batch if training else evaluation_batch(-(-settings.batch // settings.accumulate)),
+            batch_size=settings.batch if training else self._held_out_batch * share[1],
             seed=self.config.seed,
             training=training,
             augment=data.augment if training else None,
@@ -72,7 +90,33 @@ class Job:
             cache=None if data.cache == "none" or only is not None else Cache(data.cache, data.cache_dir, progress),
             skip=skip,
             start_step=start_step,
+            share=share,
         )
+
+    @property
+    def part(self) -> int:
+        """The most images of a batch that are in one replica's memory at a time."""
+        settings = self.config.training
+        return -(-settings.batch // (settings.accumulate * self.distribution.replicas))
+
+    @property
+    def _held_out_batch(self) -> int:
+        return evaluation_batch(self.part)
+
+    def training_feed(self, start_step: int = 0) -> tf.data.Dataset:
+        """Return what `fit` trains on."""
+        distribution = self.distribution
+        batches = self.batches("train", training=True, start_step=start_step, share=distribution.share)
+        return distribution.feed(batches)
+
+    def validation_feed(self) -> tuple[tf.data.Dataset, int | None]:
+        """Return what `fit` validates on, and its steps where it has no end."""
+        distribution = self.distribution
+        batches = self.batches("validation", share=distribution.share)
+        if distribution.strategy is None:
+            return batches, None
+        images = len(self.dataset.validation) - len(self.skip.get("validation", ()))
+        return distribution.feed(batches.repeat()), pipeline.steps_per_epoch(images, self._held_out_batch * distribution.share[1])
 
 
 def evaluation_batch(part: int) -> int:
@@ -82,12 +126,13 @@ def evaluation_batch(part: int) -> int:
 
 
 def resolve(config: Config, dataset: Dataset) -> Config:
-    """Return the config with what depends on data and machine filled in: image size, channels, threads."""
+    """Return the config with what depends on data and machine filled in: image size, channels, threads, strategy."""
     data = {
         "image_size": config.data.image_size or dataset.native_size or (224, 224),
         "channels": config.data.channels or dataset.channels or 3,
     }
-    return configs.update(config, data=data, training={"threads": runtime.threads(config.training.threads)})
+    threads, strategy = runtime.threads(config.training.threads), distribute.resolve(config.training.strategy)
+    return configs.update(config, data=data, training={"threads": threads, "strategy": strategy})
 
 
 def class_weights(config: Config, dataset: Dataset) -> tuple[float, ...] | None:
@@ -120,15 +165,38 @@ def probe_of(config: Config, often: int = 1000) -> Probe | None:
     )
 
 
-def prepare(config: Config, dataset: Dataset, skip: dict[str, frozenset[int]], preprocessing: Preprocessing) -> Job:
+def prepare(
+    config: Config,
+    dataset: Dataset,
+    skip: dict[str, frozenset[int]],
+    preprocessing: Preprocessing,
+    distribution: Distribution,
+) -> Job:
     """Build network, optimizer and trainer for a resolved config."""
-    training = config.training
     size, channels = config.data.image_size, config.data.channels
     if size is None or channels is None:
         raise ValueError("the config must be resolved before a job is prepared")
+    if distribution.replicas > 1 and config.training.accumulate > 1:
+        raise UserError(
+            f"training.accumulate={config.training.accumulate}: with {distribution.replicas} replicas a batch is in "
+            f"parts already, and is not parted once more; take more replicas, or a smaller training.batch_size"
+        )
     classes = len(dataset.class_names)
     plain = models.build(config.model.name, input_shape=(*size, channels), classes=classes, **config.model.options)
-    fast = make_fast(plain, training.precision)
+    with naming_lost_workers(distribution.cluster), distribution.scope():
+        return _built(plain, config, dataset, skip, preprocessing, distribution)
+
+
+def _built(
+    plain: keras.Model,
+    config: Config,
+    dataset: Dataset,
+    skip: dict[str, frozenset[int]],
+    preprocessing: Preprocessing,
+    distribution: Distribution,
+) -> Job:
+    training, classes = config.training, len(dataset.class_names)
+    fast = make_fast(plain, training.precision, synchronized=distribution.replicas > 1)
     probe, nonfinite = probe_of(config), NonFinite(scaled=training.precision == "float16")
     observers = [GradientNorm(), nonfinite, *([probe] if probe else [])]
     objective = Objective(
@@ -136,13 +204,16 @@ def prepare(config: Config, dataset: Dataset, skip: dict[str, frozenset[int]], p
         class_weights(config, dataset),
         training.weight_decay if training.weight_decay_kind == "l2" else 0.0,
     )
+    if probe is not None:
+        probe.shared = len(distribution.cluster) > 1
     wanted = config.telemetry.images or config.telemetry.pr_curves
     counts = ValidationCounts(classes) if wanted else None
     all_heads = heads(config.model.name, **config.model.options)
     clip, parts = optim.clipping(training), training.accumulate
-    trainer = Trainer(fast.net, all_heads, classes, objective, clip, observers, counts, parts)
+    flags = Flags(len(SIGNALS)) if len(distribution.cluster) > 1 else None
+    trainer = Trainer(fast.net, all_heads, classes, objective, clip, observers, counts, parts, flags)
     rate = RateFactor() if training.on_nonfinite == "rollback" else None
-    job = Job(config, dataset, preprocessing, fast, trainer, probe, nonfinite, counts, rate, skip)
+    job = Job(config, dataset, preprocessing, fast, trainer, probe, nonfinite, counts, rate, skip, distribution)
     optimizer = optim.optimizer(training, job.steps_per_epoch, fast.net.trainable_variables, rate)
     trainer.compile(optimizer=optimizer, jit_compile=False)
     return job
@@ -164,10 +235,11 @@ def assemble(config: Config, *, check_files: bool) -> tuple[Job, list[tuple[str,
     dataset = sources.load(config.data, seed=config.seed)
     config = resolve(config, dataset)
     runtime.prepare(config.seed, config.training.threads)
+    distribution = distribute.start(config.training.strategy)
     problems = unreadable(config.data, dataset) if check_files else []
     if problems and not config.data.skip_corrupt:
         raise refusal(problems)
     skip = {name: frozenset(p.index for split, p in problems if split == name) for name in dataset.splits}
     with naming_bad_files(config.data, dataset):
         preprocessing = fit(config.data, dataset, config.seed, skip["train"])
-    return prepare(config, dataset, skip, preprocessing), problems
+    return prepare(config, dataset, skip, preprocessing, distribution), problems

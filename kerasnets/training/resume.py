@@ -1,5 +1,6 @@
 """`resume(run) -> Run`: a run goes on bit for bit where it was, or says why it cannot."""
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +13,13 @@ from kerasnets.data import sources
 from kerasnets.data.preprocessing import Preprocessing
 from kerasnets.errors import UserError
 from kerasnets.run import Run
-from kerasnets.training import runtime, splits
+from kerasnets.training import distribute, runtime, splits
 from kerasnets.training.checkpoint.store import BEST, Damaged, Saved, Store, link, replacing
+from kerasnets.training.cluster import Cluster, cluster
+from kerasnets.training.distribute import naming_lost_workers
 from kerasnets.training.job import Job, prepare
 from kerasnets.training.train import Work, carry_out
+from kerasnets.training.workers import alike
 
 MAY_CHANGE = (
     *("training.epochs", "training.early_stopping", "training.checkpoint_every", "training.max_memory"),
@@ -40,19 +44,23 @@ def resume(path: Path | str, words: Sequence[str] = ()) -> Run:
     """
     run = Run.open(path)
     run.keep_inside()
-    with run.locked():
+    workers = cluster() if run.config.training.strategy == "multi_worker" else Cluster()
+    with naming_lost_workers(workers), run.locked() if workers.chief else contextlib.nullcontext():
         config = _changed(run, words)
         if run.finished and not _more_wanted(run.config.training, config.training):
             err.print(f"run {run.path} is finished: {config.training.epochs} epochs", highlight=False)
             return run
-        _tell_other_versions(run)
+        _tell_other_versions(run, workers)
         work = Work.of(run, _rebuilt(run, config))
         found = _newest(work)
         if found is not None:
             _check_epochs(run, config, found[1])
+        saved = found[1] if found is not None else None
+        alike(work.job, saved)
         patience_changed = config.training.early_stopping != run.config.training.early_stopping
-        run.write_config(config)
-        saved = _taken_up(run, found)
+        if workers.chief:
+            run.write_config(config)
+            saved = _taken_up(run, found)
         if saved is not None and patience_changed:
             saved = replace(saved, values={**saved.values, "stopped": False})
         carry_out(work, saved)
@@ -75,12 +83,13 @@ def _more_wanted(was: Training, now: Training) -> bool:
     return (was.epochs, was.early_stopping) != (now.epochs, now.early_stopping)
 
 
-def _tell_other_versions(run: Run) -> None:
+def _tell_other_versions(run: Run, workers: Cluster) -> None:
     """Say what differs from where the run began, as far as it can change the last bits of a sum."""
     before, now = run.read_json("environment.json"), environment.describe()
     names = ("tensorflow", "keras", "numpy")
     pairs = {name: (before["versions"].get(name), now["versions"][name]) for name in names}
     pairs["CPU"] = (before["cpu"]["model"], now["cpu"]["model"])
+    pairs["number of workers"] = (before.get("workers", 1), len(workers))
     changed = [f"{name} {was} -> {then}" for name, (was, then) in pairs.items() if was != then]
     if changed:
         err.print(f"not bit for bit: the run began with another {', '.join(changed)}", markup=False, highlight=False)
@@ -95,8 +104,9 @@ def _rebuilt(run: Run, config: Config) -> Job:
         raise UserError(f"{error} (the run began in {where}; data.path=… may be given anew)") from error
     splits.check(run, dataset)
     runtime.prepare(config.seed, config.training.threads)
+    distribution = distribute.start(config.training.strategy)
     skip = {name: run.skipped(name) for name in dataset.splits}
-    return prepare(config, dataset, skip, Preprocessing.load(run.path))
+    return prepare(config, dataset, skip, Preprocessing.load(run.path), distribution)
 
 
 def _newest(work: Work) -> tuple[Path, Saved] | None:

@@ -11,7 +11,7 @@ from kerasnets.models.specs import Head
 from kerasnets.telemetry import replicas
 from kerasnets.telemetry.observed import Gradients, ObservedModel
 from kerasnets.telemetry.observers import Observer
-from kerasnets.telemetry.replicas import Average
+from kerasnets.telemetry.replicas import Average, Flags
 from kerasnets.telemetry.validation import ValidationCounts
 
 
@@ -47,6 +47,7 @@ class Trainer(ObservedModel):
         observers: called at the fixed points of every step, in order.
         counts: gathers what the main head says of each validation batch.
         accumulate: parts in which a batch goes through the network, see `ObservedModel`.
+        flags: what workers tell each other at each batch, in training and validation.
     """
 
     def __init__(
@@ -59,9 +60,11 @@ class Trainer(ObservedModel):
         observers: Sequence[Observer] = (),
         counts: ValidationCounts | None = None,
         accumulate: int = 1,
+        flags: Flags | None = None,
     ) -> None:
         super().__init__(net, observers, name="trainer", accumulate=accumulate)
         self.counts = counts
+        self.flags = flags
         self.heads = tuple(heads)
         self.main_head = next(head for head in heads if head.main)
         self.goal = objective
@@ -104,10 +107,16 @@ class Trainer(ObservedModel):
         """Add targets, logits and losses of a batch to heads' metrics; return how many examples the whole batch has."""
         own = [self.head_metrics[name].sums(*values) for name, values in seen.items()]
         images = [tf.cast(tf.shape(losses)[0], tf.float32) for *_, losses in seen.values()]
-        *sums, examples = replicas.summed([*own, images[0]])
+        flags = [self.flags.own()] if self.flags is not None else []
+        *sums, examples = replicas.summed([*flags, *own, images[0]])
+        if self.flags is not None:
+            self.flags.see(sums.pop(0))
         for name, values in zip(seen, sums, strict=True):
             self.head_metrics[name].add(values, examples)
         return examples
+
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        """Do nothing: all is built. Keras would take a mean over the parts of a batch, which differ in size."""
 
     def logs_so_far(self) -> dict[str, Any]:
         return self._train_logs() | {m.name: m.result() for observer in self.observers for m in observer.metrics()}

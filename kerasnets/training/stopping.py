@@ -7,12 +7,23 @@ from types import FrameType
 
 from kerasnets.console import err
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 
 class StopRequest:
-    """Whether somebody asked for the run to stop, and with which signal."""
+    """Whether somebody asked for the run to stop, and with which signal.
+
+    Attributes:
+        noted: what this process got.
+    """
 
     def __init__(self) -> None:
-        self.signal: signal.Signals | None = None
+        self.noted: signal.Signals | None = None
+
+    @property
+    def signal(self) -> signal.Signals | None:
+        """The signal after which the run stops: of several workers, once all of them know."""
+        return self.noted
 
     @property
     def code(self) -> int:
@@ -22,16 +33,16 @@ class StopRequest:
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
         """Note the first SIGINT or SIGTERM; the second does what it would do otherwise."""
-        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.getsignal(number) for number in SIGNALS}
 
         def put_back() -> None:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
         def note(number: int, frame: FrameType | None) -> None:
-            self.signal = signal.Signals(number)
+            self.noted = signal.Signals(number)
             put_back()
-            err.print(f"\n{self.signal.name}: saving after this step; once more stops at once", markup=False)
+            err.print(f"\n{self.noted.name}: saving after this step; once more stops at once", markup=False)
 
         try:
             for number in before:

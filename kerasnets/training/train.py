@@ -1,10 +1,12 @@
 """`train(config) -> Run`: the stages of a training run, in order."""
 
+import contextlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+import keras
 import numpy as np
 
 from kerasnets import environment, models
@@ -23,6 +25,8 @@ from kerasnets.training.callbacks import KeepAverage
 from kerasnets.training.checkpoint.callback import Callbacks, Checkpointing, Interval
 from kerasnets.training.checkpoint.state import State
 from kerasnets.training.checkpoint.store import Saved, Store
+from kerasnets.training.cluster import cluster
+from kerasnets.training.distribute import naming_lost_workers
 from kerasnets.training.exhausted import Guard
 from kerasnets.training.job import Job, assemble
 from kerasnets.training.results import finish
@@ -30,7 +34,8 @@ from kerasnets.training.saving import save
 from kerasnets.training.stopping import StopRequest
 from kerasnets.training.storage import naming_lost_storage
 from kerasnets.training.unreadable import naming_bad_files
-from kerasnets.training.watching import Watching, pictures, watch
+from kerasnets.training.watching import Watching, follow, pictures, watch
+from kerasnets.training.workers import SharedStop, StopWithTheChief, Together, alike
 
 _VERBOSE = 1 if sys.stderr.isatty() else 2
 
@@ -38,8 +43,12 @@ _VERBOSE = 1 if sys.stderr.isatty() else 2
 def start(config: Config, out: Path | None) -> tuple[Run, Job]:
     """Check config and data, build everything, make the run directory and write what is known before step 1."""
     job, problems = assemble(config, check_files=config.data.skip_corrupt)
+    alike(job)
+    if not job.distribution.cluster.chief:
+        return Run(Path(job.distribution.told("")), job.config), job
     run = Run.create(job.config, out)
-    run.write_json("environment.json", environment.describe())
+    job.distribution.told(str(run.path))
+    run.write_json("environment.json", {**environment.describe(), "workers": len(job.distribution.cluster)})
     run.write_labels(job.dataset.class_names)
     run.write_rows(splits.NAME, splits.HEADER, splits.rows(job.dataset))
     if problems:
@@ -55,28 +64,48 @@ def train(config: Config, out: Path | None = None) -> Run:
     Raises:
         UserError: config or data are wrong, and nothing was trained; or the run directory cannot be written to.
         CheckFailed: a number stopped being finite, and `training.on_nonfinite` is "stop" or ten rollbacks did not help.
-        Interrupted: Ctrl-C or SIGTERM; all is saved, and `resume` goes on.
+        Interrupted: Ctrl-C or SIGTERM, or another worker is lost; all is saved, and `resume` goes on.
     """
-    run, job = start(config, out)
-    with run.locked():
-        carry_out(Work.of(run, job))
+    with naming_lost_workers(cluster()):
+        run, job = start(config, out)
+        with locked(run, job):
+            carry_out(Work.of(run, job))
     return run
+
+
+def locked(run: Run, job: Job) -> contextlib.AbstractContextManager[None]:
+    """Keep other processes from training into a run, but for the workers that write nothing."""
+    return run.locked() if job.distribution.cluster.chief else contextlib.nullcontext()
 
 
 @dataclass(frozen=True)
 class Work:
-    """A run, all that it needs, what watches it, and the state of all these."""
+    """A run, all that it needs, what watches it, and the state of all these.
+
+    Attributes:
+        watching: None on a worker that writes nothing.
+        callbacks: what `fit` calls besides what is in every run.
+    """
 
     run: Run
     job: Job
-    watching: Watching
+    watching: Watching | None
+    callbacks: tuple[keras.callbacks.Callback, ...]
     state: State
 
     @classmethod
     def of(cls, run: Run, job: Job) -> Self:
         """Return the work of a run whose directory is there."""
+        if not job.distribution.cluster.chief:
+            found = tuple(follow(job))
+            return cls(run, job, None, found, State(job, found, whole=False))
         watching = watch(run, job)
-        return cls(run, job, watching, State(job, [*watching.callbacks, watching.events]))
+        return cls(run, job, watching, watching.callbacks, State(job, [*watching.callbacks, watching.events]))
+
+    def close(self) -> None:
+        """Write what is buffered when `fit` did not come to its end."""
+        if self.watching is not None:
+            self.watching.close()
 
 
 def carry_out(work: Work, saved: Saved | None = None) -> None:
@@ -84,6 +113,10 @@ def carry_out(work: Work, saved: Saved | None = None) -> None:
     run, job, watching = work.run, work.job, work.watching
     err.print(f"run {run.path}: {job.images:,} images, {len(job.dataset.class_names)} classes", highlight=False)
     guard = Guard(job)
+    if watching is None:
+        with guard.watching():
+            _fit(work, saved, guard)
+        return
     with naming_lost_storage(run), guard.watching():
         try:
             _fit(work, saved, guard)
@@ -102,22 +135,31 @@ def carry_out(work: Work, saved: Saved | None = None) -> None:
 
 
 def _fit(work: Work, saved: Saved | None, guard: Guard) -> None:
-    run, job, watching, stop = work.run, work.job, work.watching, StopRequest()
+    run, job, cluster = work.run, work.job, work.job.distribution.cluster
+    stop = StopRequest() if job.trainer.flags is None else SharedStop(job.trainer.flags)
     epochs = job.config.training.epochs
     callbacks = _callbacks(work, stop, saved, guard)
     try:
-        with stop.listening(), naming_bad_files(job.config.data, job.dataset), stdout_to_stderr():
+        with (
+            stop.listening(),
+            naming_bad_files(job.config.data, job.dataset),
+            stdout_to_stderr(),
+            naming_lost_workers(cluster),
+        ):
             if saved is not None and saved.done(epochs):
                 callbacks.on_train_begin()
                 callbacks.on_train_end()
             else:
                 _run_epochs(job, callbacks, saved)
     except Interrupted as stopped:
-        watching.close()
-        save(job.fast.to_plain(), run.last_model_file)
-        raise Interrupted(f"{stopped}; to go on: kerasnets train --resume {run.path}", stopped.code) from stopped
+        work.close()
+        if cluster.chief:
+            save(job.fast.to_plain(), run.last_model_file)
+        where = " on every worker" if len(cluster) > 1 else ""
+        words = f"{stopped}; to go on{where}: kerasnets train --resume {run.path}"
+        raise Interrupted(words, stopped.code) from stopped
     except BaseException:
-        watching.close()
+        work.close()
         raise
 
 
@@ -127,24 +169,33 @@ def _callbacks(work: Work, stop: StopRequest, saved: Saved | None, guard: Guard)
     if saved is not None:
         work.state.put_variables(saved)
         trainer.steps_done = saved.step
-    every = Interval.parse(job.config.training.checkpoint_every)
-    found = [guard, *watching.callbacks, Checkpointing(work.run, work.state, every, stop, watching.events.flush)]
-    if watching.averaged is not None:
-        found.append(KeepAverage(watching.averaged))
-    settings = {"epochs": job.config.training.epochs, "steps": job.steps_per_epoch, "verbose": _VERBOSE}
-    return Callbacks(found, work.state, saved, add_history=True, add_progbar=True, model=trainer, **settings)
+    found = [guard, *work.callbacks]
+    if isinstance(stop, SharedStop):
+        found.insert(0, Together(stop, job.distribution, job.probe))
+    if watching is not None:
+        every = Interval.parse(job.config.training.checkpoint_every)
+        found.append(Checkpointing(work.run, work.state, every, stop, watching.events.flush))
+        if watching.averaged is not None:
+            found.append(KeepAverage(watching.averaged))
+    elif isinstance(stop, SharedStop):
+        found.append(StopWithTheChief(stop))
+    shown = watching is not None
+    settings = {"epochs": job.config.training.epochs, "steps": job.steps_per_epoch, "verbose": _VERBOSE * shown}
+    return Callbacks(found, work.state, saved, add_history=True, add_progbar=shown, model=trainer, **settings)
 
 
 def _run_epochs(job: Job, callbacks: Callbacks, saved: Saved | None) -> None:
+    held_out, held_out_steps = job.validation_feed()
     job.trainer.fit(
-        job.batches("train", training=True, start_step=saved.step if saved is not None else 0),
+        job.training_feed(start_step=saved.step if saved is not None else 0),
         initial_epoch=saved.epoch if saved is not None else 0,
         epochs=job.config.training.epochs,
         shuffle=False,  # the pipeline orders the examples
         steps_per_epoch=job.steps_per_epoch,
-        validation_data=job.batches("validation"),
+        validation_data=held_out,
+        validation_steps=held_out_steps,
         callbacks=callbacks,
-        verbose=_VERBOSE,
+        verbose=_VERBOSE * job.distribution.cluster.chief,
     )
 
 

@@ -1,6 +1,6 @@
 """The callbacks of a run: what is written, saved and watched while `fit` runs, in the order in which they go."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from kerasnets.telemetry.pages import ProbePages, ValidationPages
 from kerasnets.telemetry.profile import Profile
 from kerasnets.telemetry.tensorboard import TensorBoard
 from kerasnets.telemetry.writer import ProbeWriter
-from kerasnets.training.callbacks import AveragedWeights, BestWeights, EarlyStopping, History, Timing
+from kerasnets.training.callbacks import AveragedWeights, BestWeights, EarlyStopping, History, KeepAverage, Timing
 from kerasnets.training.job import Job
 from kerasnets.training.nonfinite import Rollback, StopOnNonFinite
 from kerasnets.training.saving import save
@@ -66,6 +66,18 @@ class Watching:
         self.events.close()
 
 
+def follow(job: Job) -> list[keras.callbacks.Callback]:
+    """Return what a worker that writes nothing needs: all that changes weights or may end the run."""
+    settings = job.config.training
+    found: list[keras.callbacks.Callback] = []
+    averaged = AveragedWeights() if settings.ema is not None else None
+    found += [averaged] if averaged is not None else []
+    found.append(_on_nonfinite(job, lambda _: None))
+    if settings.early_stopping is not None:
+        found.append(_early_stopping(job))
+    return [*found, *([KeepAverage(averaged)] if averaged is not None else [])]
+
+
 def watch(run: Run, job: Job) -> Watching:
     """Return what watches a run. What writes to the event files goes before the callback that closes them."""
     settings, telemetry = job.config.training, job.config.telemetry
@@ -78,7 +90,7 @@ def watch(run: Run, job: Job) -> Watching:
     found: list[keras.callbacks.Callback] = [timing]
     averaged = AveragedWeights() if settings.ema is not None else None
     found += [averaged] if averaged is not None else []
-    found.append(_on_nonfinite(run, job))
+    found.append(_on_nonfinite(job, lambda found: _note(run, found)))
     probe = None
     if job.probe is not None:
         probe = ProbeWriter(job.probe, run.telemetry, events, max_megabytes=limit, main_head=main_head)
@@ -89,16 +101,22 @@ def watch(run: Run, job: Job) -> Watching:
         found.append(Profile(run.tensorboard / "train", *telemetry.profile))
     found += [board, *([LiveDoctor(Watch(run.path, job.config))] if telemetry.doctor else []), best]
     if settings.early_stopping is not None:
-        monitor, mode = f"val_{settings.monitor}", "max" if settings.monitor == "accuracy" else "min"
-        found.append(EarlyStopping(monitor=monitor, mode=mode, patience=settings.early_stopping))
+        found.append(_early_stopping(job))
     return Watching(tuple(found), timing, best, history, averaged, events, hparams, probe)
 
 
-def _on_nonfinite(run: Run, job: Job) -> keras.callbacks.Callback:
-    def note(found: Sequence[Mapping[str, Any]]) -> None:
-        run.telemetry.mkdir(exist_ok=True)
-        run.write_json("telemetry/nonfinite.json", {"events": list(found)})
+def _early_stopping(job: Job) -> EarlyStopping:
+    settings = job.config.training
+    monitor, mode = f"val_{settings.monitor}", "max" if settings.monitor == "accuracy" else "min"
+    return EarlyStopping(monitor=monitor, mode=mode, patience=settings.early_stopping)
 
+
+def _note(run: Run, found: Sequence[Mapping[str, Any]]) -> None:
+    run.telemetry.mkdir(exist_ok=True)
+    run.write_json("telemetry/nonfinite.json", {"events": list(found)})
+
+
+def _on_nonfinite(job: Job, note: Callable[[Sequence[Mapping[str, Any]]], None]) -> keras.callbacks.Callback:
     settings = job.config.training
     if job.rate is not None:
         return Rollback(job.nonfinite, note, job.rate, settings.rollback_factor)

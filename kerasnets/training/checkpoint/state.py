@@ -36,10 +36,12 @@ class State:
     Args:
         job: what is trained.
         others: callbacks and whatever else remembers something; those that are not `Stateful` are passed over.
+        whole: there are all callbacks that a checkpoint is of; else some of them, on a worker that writes none.
     """
 
     job: Job
     others: Sequence[object]
+    whole: bool = True
 
     @cached_property
     def data(self) -> str:
@@ -96,7 +98,8 @@ class State:
         for name, variable in variables.items():
             if tuple(variable.shape) != arrays[name].shape:
                 raise Damaged(f"{name} has shape {list(arrays[name].shape)}, not {list(variable.shape)}")
-        if odd := sorted((set(saved.values["callbacks"]) ^ set(self._stateful())) - OPTIONAL):
+        others, own = set(saved.values["callbacks"]), set(self._stateful())
+        if odd := sorted((others ^ own if self.whole else own - others) - OPTIONAL):
             raise Damaged(f"it has other callbacks than the run: {odd[0]}")
 
     def put_variables(self, saved: Saved) -> None:
