@@ -116,7 +116,8 @@ class Job:
         if distribution.strategy is None:
             return batches, None
         images = len(self.dataset.validation) - len(self.skip.get("validation", ()))
-        return distribution.feed(batches.repeat()), pipeline.steps_per_epoch(images, self._held_out_batch * distribution.share[1])
+        steps = pipeline.steps_per_epoch(images, self._held_out_batch * distribution.share[1])
+        return distribution.feed(batches.repeat()), steps
 
 
 def evaluation_batch(part: int) -> int:

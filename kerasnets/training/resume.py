@@ -23,7 +23,7 @@ from kerasnets.training.workers import alike
 
 MAY_CHANGE = (
     *("training.epochs", "training.early_stopping", "training.checkpoint_every", "training.max_memory"),
-    *("data.path", "data.workers", "data.cache"),
+    *("data.path", "data.workers", "data.cache", "data.cache_dir", "data.tfds_dir"),
     *("telemetry.doctor", "telemetry.report", "telemetry.embeddings"),
     "export.",
 )
