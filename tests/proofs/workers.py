@@ -105,9 +105,7 @@ def throughput(folder: Path) -> None:
 
 def model() -> None:
     """Print the seconds that a ring all-reduce of the gradients takes: 2 (n - 1) / n x bytes / bandwidth."""
-    print(
-        "\n| network | gradient, MB a step | " + " | ".join(f"{link}, 2 / 8 / 64 workers: ms" for link in LINKS) + " |"
-    )
+    print("\n| network | gradient, MB a step | " + " | ".join(f"{link}, 2 / 8 / 64: ms" for link in LINKS) + " |")
     print("|---|---|" + "---|" * len(LINKS))
     for name, (shape, classes) in NETWORKS.items():
         size = 4 * count(models.build(name, input_shape=shape, classes=classes)).trainable

@@ -3,20 +3,23 @@
 import csv
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from workers import TOGETHER, apart, ended, start
 
-from kerasnets import config as configs
+from kerasnets.run import Run
 from kerasnets.training.distribute import LOST
+
+Train = Callable[[Path, list[str]], Run]
 
 
 @pytest.mark.slow
-def test_two_workers_are_one_process_also_when_one_is_killed_and_both_resume(tmp_path: Path) -> None:
-    from kerasnets.training.train import train
-
-    single = train(configs.load(TOGETHER[0], TOGETHER[1:]), tmp_path / "one")
+def test_two_workers_are_one_process_also_when_one_is_killed_and_both_resume(
+    tmp_path: Path, train_small: Train
+) -> None:
+    single = train_small(tmp_path / "one", [*TOGETHER[1:], "training.threads=0"])  # as other tests of this process
     run = tmp_path / "two"
     chief, killed = ended(start(2, [*TOGETHER, "training.checkpoint_every=5 steps", "--out", str(run)], (1, 12)))
     assert (chief.code, killed.code) == (LOST, -9), chief.err + killed.err
@@ -57,10 +60,8 @@ main()
 
 
 @pytest.mark.slow
-def test_two_devices_are_one(tmp_path: Path) -> None:
-    from kerasnets.training.train import train
-
-    single = train(configs.load(TOGETHER[0], TOGETHER[1:]), tmp_path / "one")
+def test_two_devices_are_one(tmp_path: Path, train_small: Train) -> None:
+    single = train_small(tmp_path / "one", [*TOGETHER[1:], "training.threads=0"])  # as other tests of this process
     words = ["train", *TOGETHER, "training.strategy=mirrored", "--out", str(tmp_path / "two")]
     done = subprocess.run([sys.executable, "-c", MIRRORED, *words], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
