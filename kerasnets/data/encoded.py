@@ -95,7 +95,9 @@ class Files(Encoded):
     def reader(self) -> Callable[[Tensor], Tensor]:
         import tensorflow as tf
 
-        names = tf.constant([os.path.join(encoded(self.root), encoded(name)) for name in self.names], tf.string)
+        root = encoded(os.path.join(self.root, ""))
+        paths = [bytes(name) if name[:1] == b"/" else root + name for name in self.names.views()]
+        names = tf.constant(paths, tf.string)
         return lambda index: tf.io.read_file(tf.gather(names, index))
 
     def fingerprint(self, indices: np.ndarray) -> str:

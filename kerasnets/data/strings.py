@@ -53,11 +53,15 @@ class Strings(Sequence[str]):
         return self.buffer[start : start + int(self.lengths[index])]
 
     def __iter__(self) -> Iterator[str]:
+        return map(decoded, self.views())
+
+    def views(self) -> Iterator[memoryview]:
+        """Yield the strings as they lie in the buffer."""
         for first in range(0, len(self), _AT_ONCE):
             starts = self.starts[first : first + _AT_ONCE]
             ends = starts + self.lengths[first : first + _AT_ONCE]
             for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-                yield decoded(self.buffer[start:end])
+                yield self.buffer[start:end]
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Sequence) or isinstance(other, str):
