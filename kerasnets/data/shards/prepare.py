@@ -39,6 +39,8 @@ class _Plan:
 
     examples: Examples
     files: Encoded
+    sizes: np.ndarray
+    """Bytes of each image."""
     shards: dict[str, np.ndarray]
     """File -> indices of its examples."""
     fingerprint: str
@@ -110,7 +112,7 @@ def _plan(examples: Examples, megabytes: float) -> _Plan:
         full = np.cumsum(sizes[members] + _FRAMING) // int(megabytes * 1e6)
         cuts = np.split(members, np.flatnonzero(np.diff(full)) + 1) if members.size else []
         shards |= {f"{split}-{i:05}-of-{len(cuts):05}.tfrecord": cut for i, cut in enumerate(cuts)}
-    return _Plan(examples, files, shards, digest.hexdigest())
+    return _Plan(examples, files, sizes, shards, digest.hexdigest())
 
 
 @contextmanager
@@ -155,7 +157,7 @@ def _claim(out: Path, plan: _Plan) -> None:
 
 def _check_space(out: Path, plan: _Plan) -> None:
     names = [name for name in plan.shards if not (out / name).is_file()]
-    sizes = (plan.files.sizes(plan.shards[name]).sum() + _FRAMING * len(plan.shards[name]) for name in names)
+    sizes = (plan.sizes[plan.shards[name]].sum() + _FRAMING * len(plan.shards[name]) for name in names)
     needed, free = int(sum(sizes)), shutil.disk_usage(out).free
     if needed > free:
         raise UserError(f"{out}: about {needed / 1e6:,.0f} MB are needed, {free / 1e6:,.0f} MB are free")
@@ -188,28 +190,27 @@ def _write_records(plan: _Plan, path: Path, number: int, members: np.ndarray) ->
     import tensorflow as tf
 
     rows, at = [], 0
-    sizes = plan.files.sizes(members)
     try:
         with tf.io.TFRecordWriter(os.fspath(path)) as writer:
-            for index, size in zip(members.tolist(), sizes.tolist(), strict=True):
-                image = _image(plan, index, size)
+            for index in members.tolist():
+                image = _image(plan, index)
                 content = _example(plan, index, image)
                 writer.write(content)
                 framed = HEAD + len(content) + TAIL
-                rows.append((number, at, framed, HEAD + content.index(image), size, zlib.crc32(content)))
+                rows.append((number, at, framed, HEAD + content.index(image), len(image), zlib.crc32(content)))
                 at += framed
     except tf.errors.OpError as error:
         raise UserError(f"{path.parent}: a shard cannot be written ({error.message})") from error
     return np.array(rows, PLACE)
 
 
-def _image(plan: _Plan, index: int, size: int) -> bytes:
+def _image(plan: _Plan, index: int) -> bytes:
     try:
         image = plan.files.read(index)
     except (OSError, UserError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise UserError(f"{plan.files.name(index)}: {reason}") from error
-    if len(image) != size:
+    if len(image) != plan.sizes[index]:
         raise UserError(f"{plan.files.name(index)} changed while it was read; start again")
     return image
 

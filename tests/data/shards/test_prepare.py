@@ -153,6 +153,9 @@ def test_it_says_what_cannot_be(photos: Path, tmp_path: Path, monkeypatch: pytes
     broken = photos / "train/ant/04.png"
     monkeypatch.setattr(preparing, "_check_space", lambda *_: broken.unlink())
     assert message(photos, tmp_path / "new") == f"{broken}: No such file or directory"
+    broken.write_bytes(b"other")
+    monkeypatch.setattr(preparing, "_check_space", lambda *_: broken.write_bytes(b"longer"))
+    assert message(photos, tmp_path / "newer") == f"{broken} changed while it was read; start again"
 
 
 def flip(path: Path, at: int) -> None:
