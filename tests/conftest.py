@@ -10,6 +10,7 @@ from small_runs import QUIET, SMALL, SMALL_GOOGLENET
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "agg")
+os.environ.pop("COLUMNS", None)  # pytest-xdist sets it, and what is printed would be as wide for ever
 
 from kerasnets import config as configs  # noqa: E402  (after the environment is set)
 from kerasnets.console import import_tensorflow  # noqa: E402

@@ -24,7 +24,7 @@ from click.testing import CliRunner
 from kerasnets import config as configs
 from kerasnets import documents, models
 from kerasnets.artifacts.manifest import Manifest
-from kerasnets.artifacts.safety import CHECKS
+from kerasnets.artifacts.safety import check_saved_model
 from kerasnets.cli import kerasnets
 from kerasnets.config import Data
 from kerasnets.console import Words
@@ -654,7 +654,7 @@ def test_a_saved_model_whose_signature_calls_its_saver(tmp_path: Path) -> None:
     module = tf.Module()
     module.weight = tf.Variable(1.0)
     path = save(module, tmp_path / "saver", lambda image: answer(image) * module.weight)
-    CHECKS["savedmodel"](path)
+    check_saved_model(path)
     file = path / "saved_model.pb"
     saved = saved_model_pb2.SavedModel.FromString(file.read_bytes())
     functions = saved.meta_graphs[0].graph_def.library.function
@@ -671,27 +671,30 @@ def test_a_saved_model_whose_signature_calls_its_saver(tmp_path: Path) -> None:
     assert "was not opened" in opened(path)
 
 
-def test_an_onnx_file_holds_its_tensors_itself(tmp_path: Path) -> None:
-    (tmp_path / "secret").write_bytes(b"\0" * 8)
-    weight = onnx.helper.make_tensor("weight", onnx.TensorProto.FLOAT, [2], [0.0, 0.0])
-    output = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [2])
-    node = onnx.helper.make_node("Identity", ["weight"], ["y"])
-    model = onnx.helper.make_model(onnx.helper.make_graph([node], "g", [], [output], [weight]))
-    onnx.save(model, tmp_path / "model.onnx")
-    CHECKS["onnx"](tmp_path)
-    tensor = model.graph.initializer[0]
-    tensor.ClearField("float_data")
-    tensor.data_location = onnx.TensorProto.EXTERNAL
-    tensor.external_data.add(key="location", value="../secret")
-    (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
-    with pytest.raises(ValueError, match="has its tensor 'weight' in another file"):
-        CHECKS["onnx"](tmp_path)
-    tensor.ClearField("external_data")
-    tensor.ClearField("data_location")
-    model.opset_import.add(domain="com.microsoft", version=1)
-    (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
-    with pytest.raises(ValueError, match="holds operations that are not ONNX's own"):
-        CHECKS["onnx"](tmp_path)
+@pytest.mark.parametrize("place", ["../secret", "inside", "/etc/hostname"])
+def test_an_onnx_file_holds_its_tensors_itself(place: str, tmp_path: Path) -> None:
+    version = tmp_path / "version"
+    version.mkdir()
+    for path in (tmp_path / "secret", version / "inside"):
+        path.write_bytes(np.zeros(2, np.float32).tobytes())
+    weight = onnx.TensorProto(name="weight", data_type=1, dims=[1, 2], data_location=onnx.TensorProto.EXTERNAL)
+    weight.external_data.add(key="location", value=place)
+    value = onnx.helper.make_tensor_value_info("probabilities", onnx.TensorProto.FLOAT, [1, 2])
+    node = onnx.helper.make_node("Identity", ["weight"], ["probabilities"])
+    opset = onnx.helper.make_opsetid("", 17)
+    graph = onnx.helper.make_graph([node], "g", [], [value], [weight])
+    model = onnx.helper.make_model(graph, opset_imports=[opset], ir_version=8)
+    onnx.helper.set_model_props(model, {"labels": '["a", "b"]'})
+    (version / "model.onnx").write_bytes(model.SerializeToString())
+    (version / "manifest.json").write_text(json.dumps(manifest(formats=["onnx"])))
+    with pytest.raises(UserError, match=r"model.onnx cannot be opened: "):
+        open_runner(Manifest.read(version), "onnx")
+    weight.ClearField("external_data")
+    weight.data_location = onnx.TensorProto.DEFAULT
+    weight.raw_data = bytes(8)
+    model.graph.initializer[0].CopyFrom(weight)
+    (version / "model.onnx").write_bytes(model.SerializeToString())
+    assert open_runner(Manifest.read(version), "onnx").labels == ("a", "b")
 
 
 def test_a_document_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What a published file may hold before a runtime opens it: operations that compute, and no way to another file.
+"""What a SavedModel may hold before TensorFlow opens it: operations that compute, and no way to another file.
 
 A SavedModel is a program: TensorFlow has operations that read and write files or call back into Python, and some of
 them run as soon as it is loaded. So only operations that compute are let through, those that exports are made of; the
@@ -6,30 +6,32 @@ functions that save and restore its variables are in every SavedModel, and may o
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from kerasnets.artifacts.formats import onnx, savedmodel
+from kerasnets.artifacts.formats import savedmodel
 
 _NEURAL = """
     AvgPool BiasAdd Conv2D DepthwiseConv2dNative Elu FusedBatchNormV3 LRN LeakyRelu LogSoftmax MaxPool Relu Relu6 Selu
     Sigmoid Softmax Softplus Softsign Tanh ResizeBilinear
 """
 _NUMBERS = """
-    Abs Add AddN AddV2 All Any ArgMax BatchMatMulV2 BitwiseAnd BitwiseOr BitwiseXor Cast Ceil ClipByValue Cumsum Einsum
-    Equal Erf Erfc Exp Floor FloorDiv FloorMod Greater GreaterEqual IsFinite IsInf IsNan LeftShift Less LessEqual Log
+    Abs Add AddN AddV2 All Any ArgMax ArgMin BatchMatMulV2 Bincount Bitcast BitwiseAnd BitwiseOr BitwiseXor Cast Ceil
+    ClipByValue Cos Cumprod Cumsum DivNoNan Einsum Equal Erf Erfc Exp Expm1 Floor FloorDiv FloorMod Greater GreaterEqual
+    Invert IsFinite IsInf IsNan LeftShift Less LessEqual LinSpace Log Log1p Mod Sin TruncateDiv TruncateMod Xdivy
     LogicalAnd LogicalNot LogicalOr MatMul Max Maximum Mean Min Minimum Mul Neg NotEqual Pow Prod RealDiv Reciprocal
     RightShift Rint Round Rsqrt Sign Sqrt Square SquaredDifference Sub Sum TopKV2
 """
 _SHAPES = """
+    BroadcastArgs InvertPermutation Roll ScatterNd TensorScatterUpdate Unique
     BroadcastTo ConcatV2 EnsureShape ExpandDims Fill GatherNd GatherV2 Identity IdentityN MirrorPad OneHot OnesLike Pack
     Pad PadV2 Range Rank Reshape ReverseV2 Select SelectV2 Shape Size Slice Split SplitV Squeeze StridedSlice Tile
     Transpose Unpack Where ZerosLike
 """
 _IMAGES = """
     DecodeBmp DecodeGif DecodeImage DecodeJpeg DecodePaddedRaw DecodePng DecodeRaw DecodeWebP RegexFullMatch
-    StaticRegexFullMatch StringJoin StringLength Substr
+    StaticRegexFullMatch StringJoin StringLength StringSplitV2 StringToNumber Substr
 """
 _CONTROL = """
     Assert Case Const DisableCopyOnRead EmptyTensorList If NoOp PartitionedCall Placeholder ReadVariableOp
@@ -43,7 +45,12 @@ _SAVERS = re.compile(r"__inference__traced_(save|restore)_\d+")
 _OBJECTS = frozenset({"asset", "bare_concrete_function", "constant", "function", "user_object", "variable"})
 
 
-def _saved_model(directory: Path) -> None:
+def check_saved_model(directory: Path) -> None:
+    """See that a SavedModel can do no more than compute.
+
+    Raises:
+        ValueError: it could; or it is none.
+    """
     from tensorflow.core.protobuf import saved_model_pb2
 
     saved = saved_model_pb2.SavedModel.FromString((directory / savedmodel.FILE).read_bytes())
@@ -84,36 +91,3 @@ def _only_objects(graph: Any) -> None:
         }
         if functions - {0}:
             raise ValueError("restores an object by a function of its own")
-
-
-def _onnx(directory: Path) -> None:
-    import onnx as library
-
-    model = library.load(str(directory / onnx.FILE), load_external_data=False)
-    if model.functions or any(opset.domain not in ("", "ai.onnx") for opset in model.opset_import):
-        raise ValueError("holds operations that are not ONNX's own")
-    for tensor in _tensors(model.graph):
-        if tensor.data_location == library.TensorProto.EXTERNAL or tensor.external_data:
-            raise ValueError(f"has its tensor {tensor.name!r} in another file")
-
-
-def _tensors(graph: Any) -> Iterator[Any]:
-    """Yield every constant of a graph and of the graphs in it."""
-    waiting = [graph]
-    while waiting:
-        here = waiting.pop()
-        yield from here.initializer
-        for sparse in here.sparse_initializer:
-            yield from (sparse.values, sparse.indices)
-        for attribute in (attribute for node in here.node for attribute in node.attribute):
-            yield from (
-                attribute.t,
-                *attribute.tensors,
-                attribute.sparse_tensor.values,
-                attribute.sparse_tensor.indices,
-            )
-            waiting += [*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])]
-
-
-CHECKS: dict[str, Callable[[Path], None]] = {savedmodel.NAME: _saved_model, onnx.NAME: _onnx}
-"""Format -> what raises ValueError for a file that may do more than compute."""

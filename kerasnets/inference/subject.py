@@ -10,7 +10,7 @@ from kerasnets.artifacts import store
 from kerasnets.artifacts.feed import Feed
 from kerasnets.artifacts.formats import FORMATS, Runner, savedmodel
 from kerasnets.artifacts.manifest import Manifest
-from kerasnets.artifacts.safety import CHECKS
+from kerasnets.artifacts.safety import check_saved_model
 from kerasnets.config import Config
 from kerasnets.console import import_tensorflow
 from kerasnets.data.preprocessing import Preprocessing
@@ -75,13 +75,13 @@ def open_runner(manifest: Manifest, form: str) -> Runner:
         raise UserError(
             f"{manifest.directory} holds {form}, which this kerasnets does not know{nearest(form, FORMATS)}"
         )
+    file = manifest.directory / FORMATS[form].FILE
     if form == savedmodel.NAME:
         import_tensorflow()
-    file = manifest.directory / FORMATS[form].FILE
-    try:
-        CHECKS[form](manifest.directory)
-    except Exception as error:  # whatever a parser raises of a file that is not what it should be
-        raise CheckFailed(f"{file} {error}; it was not opened") from error
+        try:
+            check_saved_model(manifest.directory)
+        except Exception as error:  # whatever a parser raises of a file that is not what it should be
+            raise CheckFailed(f"{file} {error}; it was not opened") from error
     try:
         runner = FORMATS[form].open(manifest.directory)
         labels, outputs = runner.labels, runner.signatures["image"]["outputs"]["probabilities"]["shape"]

@@ -63,7 +63,8 @@ class OnnxRunner:
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # errors; its warnings concern optimisations that it passed over
-        self._session = onnxruntime.InferenceSession(str(directory / FILE), options, providers=["CPUExecutionProvider"])
+        content = (directory / FILE).read_bytes()  # of a file without a place: tensors in other files are not found
+        self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
     @property
     def labels(self) -> tuple[str, ...]:
