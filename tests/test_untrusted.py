@@ -23,8 +23,10 @@ from click.testing import CliRunner
 
 from kerasnets import config as configs
 from kerasnets import documents, models
+from kerasnets.artifacts.feed import Feed
+from kerasnets.artifacts.graph import Graph
 from kerasnets.artifacts.manifest import Manifest
-from kerasnets.artifacts.safety import check_saved_model
+from kerasnets.artifacts.safety import COMPUTING, check_saved_model
 from kerasnets.cli import kerasnets
 from kerasnets.config import Data
 from kerasnets.console import Words
@@ -611,6 +613,19 @@ def after(operation: Callable[[], Any]) -> Callable[[tf.Tensor], tf.Tensor]:
             return answer(image)
 
     return function
+
+
+@pytest.mark.parametrize(("channels", "resize", "feed"), [(1, "pad", Feed()), (3, "crop", Feed("uint8", static=True))])
+def test_what_exports_are_made_of_is_allowed(channels: int, resize: str, feed: Feed) -> None:
+    zero, one = (0.0,) * channels, (1.0,) * channels
+    preprocessing = Preprocessing((28, 28), channels, resize, 0.9, zero, one)  # type: ignore[arg-type]
+    graph = Graph(models.build("lenet5", (28, 28, channels), 2), preprocessing, ("a", "b"), feed, {})
+    used = set()
+    for function in (graph.image_function(), graph.bytes_function()):
+        found = function.get_concrete_function().graph.as_graph_def()
+        used |= {node.op for node in found.node}
+        used |= {node.op for function in found.library.function for node in function.node_def}
+    assert used - COMPUTING == set()
 
 
 @pytest.mark.slow

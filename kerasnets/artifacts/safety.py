@@ -19,7 +19,8 @@ _NEURAL = """
 _NUMBERS = """
     Abs Add AddN AddV2 All Any ArgMax ArgMin BatchMatMulV2 Bincount Bitcast BitwiseAnd BitwiseOr BitwiseXor Cast Ceil
     ClipByValue Cos Cumprod Cumsum DivNoNan Einsum Equal Erf Erfc Exp Expm1 Floor FloorDiv FloorMod Greater GreaterEqual
-    Invert IsFinite IsInf IsNan LeftShift Less LessEqual LinSpace Log Log1p Mod Sin TruncateDiv TruncateMod Xdivy
+    Invert IsFinite IsInf IsNan LeftShift Less LessEqual LinSpace Log Log1p LowerBound Mod Sin TruncateDiv TruncateMod
+    UpperBound Xdivy
     LogicalAnd LogicalNot LogicalOr MatMul Max Maximum Mean Min Minimum Mul Neg NotEqual Pow Prod RealDiv Reciprocal
     RightShift Rint Round Rsqrt Sign Sqrt Square SquaredDifference Sub Sum TopKV2
 """
@@ -31,12 +32,14 @@ _SHAPES = """
 """
 _IMAGES = """
     DecodeBmp DecodeGif DecodeImage DecodeJpeg DecodePaddedRaw DecodePng DecodeRaw DecodeWebP RegexFullMatch
-    StaticRegexFullMatch StringJoin StringLength StringSplitV2 StringToNumber Substr
+    ReduceJoin RegexReplace StaticRegexFullMatch StaticRegexReplace StringJoin StringLength StringSplitV2 StringToNumber
+    Substr
 """
 _CONTROL = """
     Assert Case Const DisableCopyOnRead EmptyTensorList If NoOp PartitionedCall Placeholder ReadVariableOp
-    StatefulPartitionedCall StatelessCase StatelessIf StatelessWhile TensorListFromTensor TensorListGetItem
-    TensorListLength TensorListReserve TensorListSetItem TensorListStack While
+    StatefulPartitionedCall StatelessCase StatelessIf StatelessWhile TensorListConcatV2 TensorListElementShape
+    TensorListFromTensor TensorListGetItem TensorListLength TensorListPopBack TensorListPushBack TensorListReserve
+    TensorListResize TensorListSetItem TensorListSplit TensorListStack While
 """
 COMPUTING = frozenset(" ".join((_NEURAL, _NUMBERS, _SHAPES, _IMAGES, _CONTROL)).split())
 _SAVING = frozenset({"AssignVariableOp", "MergeV2Checkpoints", "RestoreV2", "SaveV2", "ShardedFilename"})

@@ -106,7 +106,9 @@ def _check_operations(form: Format, directory: Path) -> None:
     try:
         check_saved_model(directory)
     except ValueError as error:
-        refuse(form, "operations", f"the file {error}", "nobody could open it")
+        refuse(
+            form, "operations", f"the file {error}", "if it only computes, kerasnets/artifacts/safety.py has to list it"
+        )
 
 
 def _check_interface(form: Format, runner: ProcessRunner, interface: dict[str, Any]) -> None:
