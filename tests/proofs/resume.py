@@ -42,6 +42,8 @@ LEAST = 3
 """Hits of each phase, over all variants."""
 MILLISECONDS = {"step": 30, "checkpoint": 40, "validation": 60, "epoch": 120, "best": 60}
 """A kill comes at a random moment up to so long after its phase began."""
+MOST = {"step": 10, "checkpoint": 2}
+"""Which of them it is, at most; of the others the first, so that no run ends before it was killed often enough."""
 
 console = Console()
 
@@ -60,7 +62,7 @@ def chain(words: list[str], out: Path, phases: list[str], draw: random.Random, h
     for phase in phases:
         went_on = (out / "splits.csv").is_file()
         rest = ["--resume", str(out)] if went_on else [*words, "--out", str(out)]
-        count = draw.randint(1, 40) if phase == "step" else draw.randint(1, 2)
+        count = draw.randint(1, MOST.get(phase, 1))
         moment = str(draw.uniform(0, MILLISECONDS[phase]))
         command = [sys.executable, str(TESTS / "killing.py"), phase, str(count), moment, "--", "train", *rest]
         code = run(command, log)
