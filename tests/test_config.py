@@ -192,5 +192,5 @@ def test_words_are_kept_until_they_are_resolved() -> None:
     training = configs.load("digits-resnet20", ["training.batch_size=auto", "training.learning_rate=find"]).training
     assert (training.batch_size, training.learning_rate) == ("auto", "find")
     for name in ("batch", "rate"):
-        with pytest.raises(ValueError, match="is not resolved yet"):
+        with pytest.raises(UserError, match="is for `kerasnets train`, which .*; give a number here"):
             getattr(training, name)

@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from kerasnets.errors import nearest
+from kerasnets.errors import UserError, nearest
 
 _NULLS = ("", "null", "none", "~")
 
@@ -276,16 +276,16 @@ class Training(Section):
 
     @property
     def batch(self) -> int:
-        """`batch_size` of a resolved config."""
+        """`batch_size` of a config where it is a number; else raises UserError."""
         if self.batch_size == "auto":
-            raise ValueError("training.batch_size=auto is not resolved yet")
+            raise UserError("training.batch_size=auto is for `kerasnets train`, which measures it; give a number here")
         return self.batch_size
 
     @property
     def rate(self) -> float:
-        """`learning_rate` of a resolved config."""
+        """`learning_rate` of a config where it is a number; else raises UserError."""
         if self.learning_rate == "find":
-            raise ValueError("training.learning_rate=find is not resolved yet")
+            raise UserError("training.learning_rate=find is for `kerasnets train`, which tests it; give a number here")
         return self.learning_rate
 
 

@@ -10,7 +10,7 @@ from kerasnets import __version__
 from kerasnets.config.differences import between, from_defaults
 from kerasnets.data.decode import DecodeError
 from kerasnets.errors import UserError
-from kerasnets.report import answers, curves, depth, headline, mistakes
+from kerasnets.report import answers, curves, depth, found_rate, headline, mistakes
 from kerasnets.report.material import Material
 from kerasnets.report.picture import Picture
 from kerasnets.run import Run, write_text
@@ -109,7 +109,9 @@ def _curves(material: Material) -> Section:
         missing.append("No epoch has ended yet, so there are no curves by epoch (history.csv is not there).")
     if material.record is None:
         missing.append("Curves by step, and the loss in inference mode, need telemetry, which this run did not record.")
-    return Section("training", "Training", "Training", curves.all_of(material), missing)
+    return Section(
+        "training", "Training", "Training", [*curves.all_of(material), *found_rate.all_of(material)], missing
+    )
 
 
 def _inside(material: Material) -> Section:

@@ -121,12 +121,19 @@ def _dry_run(config: configs.Config, as_json: bool) -> None:
         "input": f"{height} x {width} px, {channels} channel{'s' if channels > 1 else ''}",
         "parameters": f"{found.parameters:,}",
         "MACs": f"{found.macs / 1e6:,.1f} M an image",
+        "batch": f"{found.batch_size:,} images{_measured(config)}",
         "steps": f"{steps:,} an epoch, {steps * found.epochs:,} in {found.epochs} epochs",
         "memory": ", ".join(f"{size / 2**30:.1f} GiB ({where})" for where, size in found.memory_bytes.items()),
         "time": f"about {_duration(found.seconds)} ({found.seconds_per_step * 1000:.0f} ms a step, measured here)",
     }
+    if found.range_test_steps is not None:
+        rows["rate"] = f"is found as training starts, in {found.range_test_steps} steps at most"
     for name, words in rows.items():
         out.print(f"{name:<11} {words}")
+
+
+def _measured(config: configs.Config) -> str:
+    return ", as measured here" if config.training.batch_size == "auto" else ""
 
 
 def _duration(seconds: float) -> str:

@@ -12,14 +12,19 @@ import tensorflow as tf
 from kerasnets import config as configs
 from kerasnets.config import Config
 from kerasnets.models import complexity
+from kerasnets.training import range_test
 from kerasnets.training.job import Job, assemble
 
 _STEPS = 5
+_SOME_RATE = 1e-3
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run would be: counts of images and steps, parameters, peak memory and seconds as measured."""
+    """What a run would be: counts of images and steps, parameters, peak memory and seconds as measured.
+
+    `range_test_steps` is None unless the learning rate is found when training starts.
+    """
 
     images: dict[str, int]
     unreadable: int
@@ -27,6 +32,8 @@ class Plan:
     input_shape: tuple[int, int, int]
     parameters: int
     macs: int
+    batch_size: int
+    range_test_steps: int | None
     steps_per_epoch: int
     epochs: int
     memory_bytes: dict[str, int]
@@ -41,12 +48,16 @@ class Plan:
 def plan(config: Config) -> Plan:
     """Check config and data (every file is decoded once), build the model and time a few steps on real batches.
 
-    It does so on one device: it waits for no other workers.
+    It does so on one device: it waits for no other workers. `training.batch_size=auto` is resolved;
+    `training.learning_rate=find` is left to the run.
 
     Raises:
         UserError: what a run would raise.
     """
     config = configs.update(config, training={"strategy": "none"})
+    finds = config.training.learning_rate == "find"
+    if finds:  # no step takes more or less time with another rate
+        config = configs.update(config, training={"learning_rate": _SOME_RATE})
     job, problems = assemble(config, check_files=True)
     seconds_per_step = _seconds_per_step(job)
     cost = complexity.count(job.fast.plain)
@@ -58,6 +69,8 @@ def plan(config: Config) -> Plan:
         input_shape=tuple(job.fast.plain.input_shape[1:]),
         parameters=cost.trainable,
         macs=cost.macs,
+        batch_size=job.config.training.batch,
+        range_test_steps=range_test.steps(job.steps_per_epoch) if finds else None,
         steps_per_epoch=job.steps_per_epoch,
         epochs=epochs,
         memory_bytes=_peak_memory(),

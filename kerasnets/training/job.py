@@ -1,6 +1,6 @@
 """A resolved config turned into all that training needs: data, network, optimizer, trainer."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
@@ -26,6 +26,7 @@ from kerasnets.training import distribute, optim, runtime
 from kerasnets.training.distribute import Distribution, naming_lost_workers
 from kerasnets.training.fast import Fast, make_fast
 from kerasnets.training.nonfinite import RateFactor
+from kerasnets.training.settling import Found, check_settled, settle
 from kerasnets.training.step import Objective, Trainer
 from kerasnets.training.stopping import SIGNALS
 from kerasnets.training.unreadable import naming_bad_files, refusal, unreadable
@@ -46,6 +47,7 @@ class Job:
     rate: RateFactor | None
     skip: dict[str, frozenset[int]]
     distribution: Distribution
+    found: Found = Found()
 
     @property
     def steps_per_epoch(self) -> int:
@@ -235,6 +237,8 @@ def assemble(config: Config, *, check_files: bool) -> tuple[Job, list[tuple[str,
     """
     dataset = sources.load(config.data, seed=config.seed)
     config = resolve(config, dataset)
+    if config.training.strategy == "multi_worker":
+        check_settled(config)
     runtime.prepare(config.seed, config.training.threads)
     distribution = distribute.start(config.training.strategy)
     problems = unreadable(config.data, dataset) if check_files else []
@@ -243,4 +247,5 @@ def assemble(config: Config, *, check_files: bool) -> tuple[Job, list[tuple[str,
     skip = {name: frozenset(p.index for split, p in problems if split == name) for name in dataset.splits}
     with naming_bad_files(config.data, dataset):
         preprocessing = fit(config.data, dataset, config.seed, skip["train"])
-    return prepare(config, dataset, skip, preprocessing, distribution), problems
+    config, found = settle(config, len(dataset.train) - len(skip["train"]), skip, preprocessing)
+    return replace(prepare(config, dataset, skip, preprocessing, distribution), found=found), problems

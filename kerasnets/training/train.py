@@ -55,6 +55,7 @@ def start(config: Config, out: Path | None) -> tuple[Run, Job]:
         run.write_skipped((name, problem.index, str(problem.path), problem.reason) for name, problem in problems)
         err.print(f"left out {len(problems)} unreadable files, listed in {run.path / 'skipped.csv'}")
     job.preprocessing.save(run.path)
+    job.found.write(run)
     return run, job
 
 

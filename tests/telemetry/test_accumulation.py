@@ -193,12 +193,12 @@ def peak():  # not ru_maxrss, which a child has from its parent
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 
 image = x = keras.Input((64, 64, 3))
-for depth in range(8):
+for depth in range(6):
     x = keras.layers.Conv2D(16, 3, padding="same", activation="relu", name=f"conv{depth}")(x)
 net = keras.Model(image, keras.layers.Dense(7, name="logits")(keras.layers.GlobalAveragePooling2D()(x)))
 trainer = Trainer(net, [Head("logits", 1.0, True)], 7, accumulate=int(sys.argv[1]))
 trainer.compile(optimizer="sgd", jit_compile=False)
-images, targets = np.zeros((128, 64, 64, 3), "float32"), np.eye(7, dtype="float32")[np.arange(128) % 7]
+images, targets = np.zeros((96, 64, 64, 3), "float32"), np.eye(7, dtype="float32")[np.arange(96) % 7]
 trainer.train_on_batch(images[:8], targets[:8])
 before = peak()
 trainer.train_on_batch(images, targets)
@@ -209,10 +209,10 @@ print(peak() - before)
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="Linux alone tells a process's own peak")
 def test_activations_need_less_memory() -> None:
-    """Eight layers of 128 x 64 x 64 x 16 float32 are 256 MiB; in eight parts, 32."""
+    """Six layers of 96 x 64 x 64 x 16 float32 are 144 MiB; in eight parts, 18."""
     grown = []
     for parts in ("1", "8"):
         command = [sys.executable, "-c", MEMORY, parts]
         done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
         grown.append(float(done.stdout))
-    assert grown[0] > 100 and grown[1] < grown[0] / 3, grown
+    assert grown[0] > 80 and grown[1] < grown[0] / 3, grown

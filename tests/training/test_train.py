@@ -352,9 +352,11 @@ def test_interrupt_saves_the_last_weights(number: int, code: int, tmp_path: Path
 
 @pytest.mark.slow
 def test_dry_run_writes_nothing_and_says_what_a_run_would_be(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "kerasnets", "train", "digits-resnet20", "--dry-run", "--json"]
+    words = ["digits-resnet20", "training.learning_rate=find", "--dry-run", "--json"]
+    command = [sys.executable, "-m", "kerasnets", "train", *words]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True, cwd=tmp_path)
     plan = json.loads(done.stdout)["plan"]
+    assert (plan["batch_size"], plan["range_test_steps"]) == (32, 90)
     assert plan["images"]["train"] + plan["images"]["validation"] == 1797
     assert plan["parameters"] == 269_434
     assert plan["seconds"] == pytest.approx(plan["seconds_per_step"] * plan["steps_per_epoch"] * plan["epochs"])
