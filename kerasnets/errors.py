@@ -6,6 +6,8 @@ from difflib import get_close_matches
 
 _HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 """Control characters, which terminals obey, and marks that turn the direction of text; not tab and line feed."""
+_NOT_UTF8 = re.compile("[\ud800-\udfff]")
+"""Bytes of file names that are not UTF-8, as Python holds them (PEP 383)."""
 _LONGEST = 200
 """Letters of a word that are compared."""
 
@@ -21,9 +23,10 @@ class CheckFailed(RuntimeError):
 def plain(text: str) -> str:
     """Return text that a terminal only shows: control characters as JSON's escapes, such as `\\u001b`.
 
-    File names, class names and values of configs are other people's words.
+    File names, class names and values of configs are other people's words. Bytes of names that are not UTF-8 become
+    U+FFFD.
     """
-    return _HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _NOT_UTF8.sub("\ufffd", _HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:

@@ -32,9 +32,9 @@ from kerasnets.config import Data
 from kerasnets.console import Words
 from kerasnets.data import sources
 from kerasnets.data.arrays import read_idx
+from kerasnets.data.cells import cells
 from kerasnets.data.preprocessing import Preprocessing
 from kerasnets.errors import CheckFailed, UserError, plain
-from kerasnets.inference.cells import cells
 from kerasnets.inference.subject import open_runner
 from kerasnets.models import archive
 from kerasnets.models.complexity import outline

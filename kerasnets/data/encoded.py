@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 
 from kerasnets.data.strings import Strings, encoded
+from kerasnets.data.tree import content
 
 Tensor = Any
 
@@ -87,7 +88,7 @@ class Files(Encoded):
         return os.path.join(self.root, self.names[index])
 
     def read(self, index: int) -> bytes:
-        return self.path(index).read_bytes()
+        return content(self.name(index))
 
     def sizes(self, indices: np.ndarray) -> np.ndarray:
         return np.array([os.stat(self.name(index)).st_size for index in indices.tolist()], np.int64)

@@ -8,18 +8,26 @@ from pathlib import Path
 
 import numpy as np
 
+from kerasnets.data import tree
 from kerasnets.data.encoded import Files
 from kerasnets.data.presence import missing
 from kerasnets.data.splitting import SPLITS, Examples
-from kerasnets.data.strings import Strings, repeated
+from kerasnets.data.strings import Strings, encoded, repeated
+from kerasnets.data.tree import Kind
 from kerasnets.errors import UserError, nearest
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".gif", ".webp"})
-_FOLDERS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
-_SPLIT_WORDS = {**_FOLDERS, "training": "train", "testing": "test"}
+SPLIT_FOLDERS = {
+    "train": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "test": "test",
+}
+SPLIT_WORDS = {**SPLIT_FOLDERS, "training": "train", "testing": "test"}
 
 
-class _Columns:
+class Columns:
     """The label and the split of each example, as they come."""
 
     def __init__(self) -> None:
@@ -30,57 +38,69 @@ class _Columns:
         self._labels.append(self._classes.setdefault(label, len(self._classes)))
         self._given.append(SPLITS.index(split))
 
+    def unchecked(self, files: Files, ids: Strings, ignored: int = 0) -> Examples:
+        """Return the examples, classes sorted by name, whatever may be wrong with them."""
+        seen, given = list(self._classes), np.array(self._given, np.uint8)
+        names = sorted(seen)
+        place = {name: i for i, name in enumerate(names)}
+        labels = np.array([place[name] for name in seen], np.int32)[np.array(self._labels, np.int32)]
+        return Examples(tuple(names), labels, given, ids, files=files, ignored=ignored)
+
     def examples(self, root: Path, files: Files, ids: Strings, ignored: int = 0) -> Examples:
         """Return the examples, classes sorted by name.
 
         Raises:
-            UserError: A class has no training images, there is one class only, or an image is listed twice.
+            UserError: A class has no training images or no name in UTF-8, there is one class only, or an image is
+                listed twice.
         """
-        seen, labels, given = list(self._classes), np.array(self._labels, np.int32), np.array(self._given, np.uint8)
-        known = np.zeros(len(seen), bool)
-        known[labels[given == SPLITS.index("train")]] = True
-        names = sorted(name for name, trained in zip(seen, known, strict=True) if trained)
-        unknown = np.flatnonzero(~known[labels])
+        found = self.unchecked(files, ids, ignored)
+        names = found.class_names
+        trained = np.bincount(found.labels[found.given == SPLITS.index("train")], minlength=len(names)) > 0
+        unknown = np.flatnonzero(~trained[found.labels])
         if unknown.size:
-            label, split = seen[labels[unknown[0]]], SPLITS[given[unknown[0]]]
+            label, split = names[found.labels[unknown[0]]], SPLITS[found.given[unknown[0]]]
+            known = [name for name, there in zip(names, trained, strict=True) if there]
             raise UserError(
-                f"{root}: class '{label}' of the {split} split has no training images{nearest(label, names)}"
+                f"{root}: class '{label}' of the {split} split has no training images{nearest(label, known)}"
             )
         if len(names) == 1:
             raise UserError(f"{root}: only one class, '{names[0]}'; a classifier needs two")
+        for name in names:
+            if not is_utf8(name):
+                raise UserError(f"{root}: the name of class {encoded(name)!r} is not UTF-8")
         twice = repeated(ids)
         if twice is not None:
             raise UserError(f"{root}: {twice} is listed more than once")
-        place = {name: i for i, name in enumerate(names)}
-        numbers = np.array([place[name] for name in seen], np.int32)[labels]
-        return Examples(tuple(names), numbers, given, ids, files=files, ignored=ignored)
+        return found
+
+
+def is_utf8(name: str) -> bool:
+    """Return whether a name of the file system, or of a table, has no bytes that are not UTF-8."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def folder(root: Path) -> Examples:
     """Return the images under `root`: `train/<class>/…`, `val/<class>/…`, `test/<class>/…`, or `<class>/…` alone.
 
-    Class names are sorted. Hidden files are ignored; files whose names are not those of images are ignored and counted.
+    Class names are sorted. Hidden files are ignored; files whose names are not those of images, and pipes, sockets and
+    devices, are ignored and counted. A link that leads nowhere is an image that cannot be read.
 
     Raises:
-        UserError: No images, a single class, or a class outside the training split.
+        UserError: No images, a single class, a class outside the training split, or a folder that cannot be read.
     """
     if not root.is_dir():
         raise UserError(f"data.path: {root} is not a folder")
-    splits = {_FOLDERS[d.name]: d for d in _visible(root) if d.is_dir() and d.name in _FOLDERS}
-    if "train" not in splits:
-        splits = {"train": root}
-    columns, ignored = _Columns(), 0
+    columns, ignored = Columns(), 0
 
     def images() -> Iterator[str]:
         nonlocal ignored
-        for split, top in splits.items():
-            for directory in (d for d in _visible(top) if d.is_dir()):
-                for name in _below(directory, root):
-                    if os.path.splitext(name)[1].lower() in EXTENSIONS:
-                        columns.add(directory.name, split)
-                        yield name
-                    else:
-                        ignored += 1
+        for split, label, path, prefix in classes(root):
+            for name, kind in tree.below(path, prefix):
+                if is_image(name, kind):
+                    columns.add(label, split)
+                    yield name
+                else:
+                    ignored += kind in (Kind.FILE, Kind.NOWHERE, Kind.SPECIAL)
 
     names = Strings.of(images())
     if not len(names):
@@ -88,44 +108,56 @@ def folder(root: Path) -> Examples:
     return columns.examples(root, Files(os.fspath(root), names), names, ignored)
 
 
-def _visible(directory: Path) -> list[Path]:
-    return sorted(entry for entry in directory.iterdir() if not entry.name.startswith("."))
+def is_image(name: str, kind: Kind) -> bool:
+    """Return whether what lies below a class's folder is taken for an image, by its name."""
+    return kind in (Kind.FILE, Kind.NOWHERE) and os.path.splitext(name)[1].lower() in EXTENSIONS
 
 
-def _below(directory: Path, root: Path) -> Iterator[str]:
-    """Yield the files anywhere below a folder, sorted, their names relative to `root`."""
-    for parent, folders, names in os.walk(directory, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        prefix = Path(os.path.relpath(parent, root)).as_posix()
-        for name in sorted(name for name in names if not name.startswith(".")):
-            yield f"{prefix}/{name}"
+def classes(root: Path) -> list[tuple[str, str, str, str]]:
+    """Return the folders that are classes: split, name, path, and what names in it begin with."""
+    splits = {SPLIT_FOLDERS[name]: name for name in _folders(root) if name in SPLIT_FOLDERS}
+    tops = splits.items() if "train" in splits else [("train", "")]
+    found = []
+    for split, top in tops:
+        for name in _folders(root / top):
+            prefix = f"{top}/{name}/" if top else f"{name}/"
+            found.append((split, name, os.path.join(root, top, name), prefix))
+    return found
+
+
+def _folders(directory: Path) -> list[str]:
+    try:
+        return sorted(entry.name for entry in directory.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    except OSError as error:
+        raise UserError(f"folder {directory} cannot be read: {error.strerror}") from error
 
 
 def table(path: Path) -> Examples:
     """Return the images that a CSV file lists in columns `path`, `label` and, if there, `split`.
 
-    Paths are relative to the file. Splits are train, val (or validation) and test; an empty one is train.
+    Paths are relative to the file; bytes in them that are not UTF-8 stand for themselves. Splits are train, val (or
+    validation) and test; an empty one is train.
 
     Raises:
         UserError: A column is missing, a file does not exist, or a split is unknown.
     """
     if not path.is_file():
         raise UserError(f"data.path: {path} is not a CSV file")
-    columns = _Columns()
+    columns = Columns()
     try:
         names = Strings.of(_listed(path, columns))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"data.path: {path} is not a CSV file in UTF-8 ({error})") from error
+    except csv.Error as error:
+        raise UserError(f"data.path: {path} is not a CSV file ({error})") from error
     if not len(names):
         raise UserError(f"{path}: there are no images in it")
     files = Files(os.fspath(path.parent), names)
     _all_exist(path, files)
-    return columns.examples(path.parent, files, Strings.of(_id(name, path.parent) for name in names))
+    return columns.examples(path.parent, files, Strings.of(plain_id(name, path.parent) for name in names))
 
 
-def _listed(path: Path, columns: _Columns) -> Iterator[str]:
+def _listed(path: Path, columns: Columns) -> Iterator[str]:
     """Yield the paths of a table as they are written, a row at a time, and put labels and splits into `columns`."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
+    with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
         reader = csv.reader(file, skipinitialspace=True)
         header = next(reader, [])
         for column in ("path", "label"):
@@ -137,10 +169,10 @@ def _listed(path: Path, columns: _Columns) -> Iterator[str]:
             if not name or not label:
                 raise UserError(f"{path}, line {reader.line_num}: path or label is empty")
             word = word.strip().lower() or "train"
-            if word not in _SPLIT_WORDS:
-                where, near = f"{path}, line {reader.line_num}", nearest(word, _SPLIT_WORDS)
+            if word not in SPLIT_WORDS:
+                where, near = f"{path}, line {reader.line_num}", nearest(word, SPLIT_WORDS)
                 raise UserError(f"{where}: split '{word}' is none of train, val, test{near}")
-            columns.add(label, _SPLIT_WORDS[word])
+            columns.add(label, SPLIT_WORDS[word])
             yield name
 
 
@@ -148,7 +180,7 @@ def _cell(row: list[str], place: int | None) -> str:
     return row[place] if place is not None and place < len(row) else ""
 
 
-def _id(name: str, root: Path) -> str:
+def plain_id(name: str, root: Path) -> str:
     """Return a path of a table without detours: relative to the table's folder, whatever it was written as."""
     plain = os.path.normpath(name)
     if plain.startswith(("/", "..")):
@@ -160,4 +192,6 @@ def _all_exist(table_path: Path, files: Files) -> None:
     absent = missing(files)
     if absent.size:
         more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
-        raise UserError(f"{table_path}: {files.name(absent[0])} does not exist{more}")
+        first = files.name(absent[0])
+        what = "is not a file" if os.path.exists(first) else "does not exist"
+        raise UserError(f"{table_path}: {first} {what}{more}")

@@ -1,6 +1,7 @@
 """`kerasnets evaluate` and `kerasnets predict`."""
 
 import csv
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,8 +13,8 @@ from rich.table import Table
 
 from kerasnets.artifacts.formats import FORMATS
 from kerasnets.console import emit_json, err, out, progress
+from kerasnets.data.cells import cells
 from kerasnets.errors import UserError
-from kerasnets.inference.cells import cells
 from kerasnets.inference.predict import Failure, Prediction, Predictor, find
 from kerasnets.run import Run
 
@@ -89,7 +90,7 @@ def predict(model: Path, images: tuple[str, ...], top: int, batch_size: int, tab
     An image that cannot be read is reported and the rest go on; the exit code is 2 then.
     """
     predictor = Predictor(model)
-    paths = list(find(images, sys.stdin if "-" in images else ()))
+    paths = list(find(images, map(os.fsdecode, sys.stdin.buffer) if "-" in images else ()))
     if not paths:
         raise UserError(f"no images in {', '.join(images)}")
     top = min(top, len(predictor.labels))
@@ -101,7 +102,9 @@ def predict(model: Path, images: tuple[str, ...], top: int, batch_size: int, tab
             advance()
             if isinstance(result, Failure):
                 failures.append(result)
-                err.print(f"{_text(result.path)}: {result.reason}", markup=False)
+                err.print(
+                    f"{result.path}: {result.reason}",
+                )
             else:
                 found.append(result)
     if as_json:
@@ -117,18 +120,9 @@ def predict(model: Path, images: tuple[str, ...], top: int, batch_size: int, tab
 def _document(found: list[Prediction], failures: list[Failure]) -> dict[str, Any]:
     return {
         "schema": 1,
-        "predictions": [_named(prediction) for prediction in found],
-        "errors": [_named(failure) for failure in failures],
+        "predictions": [prediction.document() for prediction in found],
+        "errors": [failure.document() for failure in failures],
     }
-
-
-def _named(item: Prediction | Failure) -> dict[str, Any]:
-    return {**item.document(), "path": _text(item.path)}
-
-
-def _text(path: str) -> str:
-    """Return a path that can be printed: bytes of its name that are not UTF-8 are replaced."""
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 @contextmanager
@@ -158,7 +152,7 @@ def _show(found: list[Prediction]) -> None:
     table = Table("image", "class", "probability")
     for prediction in found[:_SHOWN_IMAGES]:
         for place, (label, probability) in enumerate(prediction.classes):
-            name = _text(prediction.path) if place == 0 else ""
+            name = prediction.path if place == 0 else ""
             table.add_row(name, label, f"{probability:.4f}", end_section=place + 1 == len(prediction.classes))
     out.print(table)
     if len(found) > _SHOWN_IMAGES:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from kerasnets.inference.cells import cells
+from kerasnets.data.cells import cells
 from kerasnets.inference.measure import Measures
 
 _NUMBERED = 25

@@ -1,5 +1,6 @@
 """Labelled images to evaluate on: a split of the data that a model was trained on, or others."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +11,10 @@ from kerasnets import config as configs
 from kerasnets.config import Config
 from kerasnets.data import sources
 from kerasnets.data.encoded import Files
-from kerasnets.data.files import EXTENSIONS
+from kerasnets.data.files import is_image
 from kerasnets.data.sources import Split
+from kerasnets.data.strings import Strings
+from kerasnets.data.tree import below
 from kerasnets.errors import UserError, nearest
 
 _FOLDERS = {"train": ("train",), "validation": ("val", "valid", "validation"), "test": ("test",)}
@@ -30,21 +33,21 @@ def folder(path: Path, labels: Sequence[str], split: str) -> Split:
         path = next((path / word for word in _FOLDERS[split] if word in classes), path)
         classes = _subfolders(path)
     numbers = _numbers(classes, labels, f"--data {path}")
-    found = [(i, p) for i, c in zip(numbers, classes, strict=True) for p in _images(path / c)]
+    found = [(i, name) for i, c in zip(numbers, classes, strict=True) for name in _images(path, c)]
     if not found:
         raise UserError(f"--data {path}: no images in it; wanted: {path.name}/<class>/<image>.jpg")
-    paths = tuple(p for _, p in found)
-    ids = tuple(p.relative_to(path).as_posix() for p in paths)
-    return Split(np.array([i for i, _ in found], np.int32), None, Files.of(paths), ids)
+    names = Strings.of(name for _, name in found)
+    return Split(np.array([i for i, _ in found], np.int32), None, Files(os.fspath(path), names), names)
 
 
 def _subfolders(path: Path) -> list[str]:
     return sorted(p.name for p in path.iterdir() if p.is_dir() and not p.name.startswith("."))
 
 
-def _images(path: Path) -> list[Path]:
-    found = (p for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file())
-    return sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(path).parts))
+def _images(path: Path, label: str) -> list[str]:
+    """Return the images of a class, their names relative to `path`, in order."""
+    names = (name for name, kind in below(os.path.join(path, label), f"{label}/") if is_image(name, kind))
+    return sorted(names, key=lambda name: name.split("/"))
 
 
 def _numbers(names: Sequence[str], labels: Sequence[str], where: str) -> list[int]:

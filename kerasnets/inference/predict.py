@@ -17,8 +17,9 @@ from kerasnets.artifacts.feed import Feed
 from kerasnets.artifacts.formats import Runner
 from kerasnets.artifacts.manifest import Manifest
 from kerasnets.data import decode
-from kerasnets.data.files import EXTENSIONS
+from kerasnets.data.files import is_image
 from kerasnets.data.preprocessing import Preprocessing
+from kerasnets.data.tree import below, content
 from kerasnets.environment import cores
 from kerasnets.errors import UserError, nearest
 from kerasnets.inference.subject import open_runner
@@ -58,21 +59,23 @@ class _Decoded:
 def find(words: Iterable[str], listed: Iterable[str] = ()) -> Iterator[str]:
     """Yield the files that `words` stand for: files, folders (all images below), globs, and `-` for `listed`.
 
-    A word that stands for nothing is yielded as it is, to fail as a file that does not exist.
+    A word that stands for nothing is yielded as it is, to fail as a file that does not exist. Folders are walked as the
+    source `folder` walks them.
     """
     for word in words:
         if word == "-":
             yield from (line.rstrip("\r\n") for line in listed if line.strip())
         elif os.path.isdir(word):
-            yield from (str(path) for path in _images(Path(word)))
+            yield from _images(word)
         elif not os.path.exists(word) and (found := sorted(glob.glob(word, recursive=True))):
-            yield from (path for path in found if os.path.isfile(path))
+            yield from (path for path in found if not os.path.isdir(path))
         else:
             yield word
 
 
-def _images(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file())
+def _images(folder: str) -> list[str]:
+    names = (name for name, kind in below(folder) if is_image(name, kind))
+    return sorted((os.path.join(folder, name) for name in names), key=lambda path: path.split("/"))
 
 
 class Predictor:
@@ -124,11 +127,13 @@ def _shape(item: _Decoded | Failure) -> tuple[int, ...] | None:
 
 def _decode(path: str, channels: int) -> _Decoded | Failure:
     try:
-        return _Decoded(path, decode.pillow(Path(path).read_bytes(), channels))
+        return _Decoded(path, decode.pillow(content(path), channels))
     except OSError as error:
         hint = nearest(Path(path).name, _beside(Path(path))) if isinstance(error, FileNotFoundError) else ""
         return Failure(path, f"{error.strerror}{hint}")
     except UserError as error:
+        return Failure(path, str(error))
+    except ValueError as error:  # a line of a list may hold what no path can
         return Failure(path, str(error))
 
 

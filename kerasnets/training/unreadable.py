@@ -13,6 +13,11 @@ from kerasnets.data.audit import Problem
 from kerasnets.data.sources import Dataset
 from kerasnets.errors import UserError
 
+_UNREADABLE = (  # what decoding raises; the last three where a file became a folder, or may not be read
+    *(tf.errors.InvalidArgumentError, tf.errors.NotFoundError, tf.errors.DataLossError),
+    *(tf.errors.FailedPreconditionError, tf.errors.PermissionDeniedError, tf.errors.UnknownError),
+)
+
 
 def unreadable(data: Data, dataset: Dataset) -> list[tuple[str, Problem]]:
     """Return (split, problem) for every file that cannot be decoded, over all splits; shows progress."""
@@ -37,7 +42,7 @@ def naming_bad_files(data: Data, dataset: Dataset) -> Iterator[None]:
     """Turn a failed decode into one message that lists every unreadable file of the data set."""
     try:
         yield
-    except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError, tf.errors.DataLossError, UserError) as error:
+    except (*_UNREADABLE, UserError) as error:
         problems = unreadable(data, dataset)
         if not problems:
             raise

@@ -43,6 +43,14 @@ def header(encoded: bytes) -> Header:
     return Header(plain=encoded[:colours] + encoded[at:end] + TRAILER)
 
 
+def animated(encoded: bytes) -> bool:
+    """Return whether there is another frame behind the first, of a GIF that is decoded."""
+    at, _ = _frame(encoded, LOGICAL + _table(rules.little(encoded, 10, 1)))
+    _, end, _ = _blocks(encoded, at + 11 + _table(rules.little(encoded, at + 9, 1)), 0)
+    at, _ = _frame(encoded, end)
+    return encoded[at : at + 1] == bytes([FRAME])
+
+
 def _table(flags: int) -> int:
     """Return the bytes of a table of colours."""
     return (3 << (flags & 7) + 1) * (flags >> 7)
