@@ -34,7 +34,7 @@ def links(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(("source", "path"), [("folder", "photos"), ("csv", "table.csv")])
 def test_a_listed_image_takes_little_memory(links: Path, source: str, path: str) -> None:
-    """Its name (43 bytes in the folder, 50 in the table) and some numbers; as Path and str it took 700 bytes."""
+    """Its name (43 bytes in the folder, 50 in the table) and some numbers."""
     data = Data(source=source, path=links / path)  # type: ignore[arg-type]
     tracemalloc.start()
     try:
