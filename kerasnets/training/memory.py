@@ -1,9 +1,9 @@
 """Memory: what is free, of the machine and of the container, and an end of training before the system kills it.
 
 A resource limit does not do. Where an allocation fails, TensorFlow 2.21's convolution (oneDNN) goes on with the tensor
-that it did not get, and the process dies of SIGSEGV instead of an error: in 6 of 13 runs under RLIMIT_DATA, 4 of 6 under
-RLIMIT_AS. And what was asked for but never touched counts: of a ResNet and a GoogLeNet 1.1 to 1.4 times what was used
-under RLIMIT_DATA, 1.3 to 1.5 times under RLIMIT_AS. So a thread looks at what the process has in fact taken.
+that it did not get, and the process dies of SIGSEGV instead of an error: in 6 of 13 runs under RLIMIT_DATA, in 4 of 6
+under RLIMIT_AS. And what was asked for but never touched counts: of a ResNet and a GoogLeNet 1.1 to 1.4 times what was
+used under RLIMIT_DATA, 1.3 to 1.5 times under RLIMIT_AS. So a thread looks at what the process has in fact taken.
 """
 
 import contextlib
