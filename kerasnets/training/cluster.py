@@ -41,8 +41,28 @@ class Cluster:
 
     def unreachable(self) -> list[str]:
         """Return, as words, the other workers at whose address nobody listens."""
-        others = [(index, address) for index, address in enumerate(self.addresses) if index != self.index]
-        return [f"worker {index} ({address})" for index, address in others if not _listens(address)]
+        others = (index for index in range(len(self)) if index != self.index)
+        return [self.name(index) for index in others if not self._listens(index)]
+
+    def name(self, index: int) -> str:
+        """Return a worker in words."""
+        return f"worker {index} ({self.addresses[index]})"
+
+    def listen(self) -> socket.socket:
+        """Return a socket that listens at this worker's own port.
+
+        Raises:
+            UserError: the port is in use.
+        """
+        port = _port(self.addresses[self.index])
+        try:
+            if socket.has_dualstack_ipv6():
+                return socket.create_server(("", port), family=socket.AF_INET6, backlog=len(self), dualstack_ipv6=True)
+            return socket.create_server(("", port), backlog=len(self))
+        except OSError as error:
+            raise UserError(
+                f"TF_CONFIG: port {port} of {self.name(self.index)} cannot be used: {error.strerror or error}"
+            ) from error
 
     def check_port(self) -> None:
         """See that this worker's own port is free.
@@ -50,24 +70,23 @@ class Cluster:
         Raises:
             UserError: it is not.
         """
-        port = _port(self.addresses[self.index])
+        self.listen().close()
+
+    def connect(self, index: int, seconds: float) -> socket.socket:
+        """Return a connection to a worker.
+
+        Raises:
+            OSError: nobody listens there.
+        """
+        address = self.addresses[index]
+        return socket.create_connection((address.rpartition(":")[0].strip("[]"), _port(address)), seconds)
+
+    def _listens(self, index: int) -> bool:
         try:
-            with socket.socket() as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind(("", port))
-        except OSError as error:
-            raise UserError(
-                f"TF_CONFIG: port {port} of worker {self.index} ({self.addresses[self.index]}) cannot be used: "
-                f"{error.strerror or error}"
-            ) from error
-
-
-def _listens(address: str) -> bool:
-    try:
-        socket.create_connection((address.rpartition(":")[0].strip("[]"), _port(address)), _CONNECT).close()
-    except OSError:
-        return False
-    return True
+            self.connect(index, _CONNECT).close()
+        except OSError:
+            return False
+        return True
 
 
 def _port(address: str) -> int:

@@ -2,7 +2,6 @@
 
 import contextlib
 import signal
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,15 +14,14 @@ from tensorflow.python.eager import context
 from kerasnets.console import err
 from kerasnets.errors import Interrupted, UserError
 from kerasnets.training.cluster import Cluster, cluster
+from kerasnets.training.joining import join
 
 LOST = 138
 """Exit code after another worker is lost: of those that Kubernetes' training operator starts again."""
-JOIN_SECONDS = 600
-"""How long workers wait for each other to start."""
 SILENT_SECONDS = 30
 """After which a worker that sends nothing is lost: its machine is gone. A process that dies is noticed at once."""
 _LONGEST = 4096  # bytes of a text that is told
-_SAY_EVERY = 20  # seconds
+_REGISTER_SECONDS = 120  # all are there when TensorFlow starts
 _LINGER = 3.0  # seconds in which the others can still see that this worker is not the one that is lost
 
 
@@ -133,9 +131,16 @@ def start(strategy: str) -> Distribution:
         return found
     resolve(strategy)
     workers = cluster()
-    workers.check_port()
-    with _joining(workers):
+    join(workers, lambda words: err.print(words, highlight=False))
+    _set_patience(workers)
+    try:
         found = Distribution(tf.distribute.MultiWorkerMirroredStrategy(), workers)
+    except (tf.errors.OpError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"worker {workers.index} cannot train together with the others: {reason}") from error
+    finally:
+        with contextlib.suppress(ValueError):  # not the main thread, where Python allows no handlers
+            signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))  # TensorFlow has set one that does nothing
     _say(found, f"worker {workers.index} of {len(workers)}: all are here")
     return found
 
@@ -146,36 +151,12 @@ def _say(found: Distribution, words: str) -> None:
     err.print(words, highlight=False)
 
 
-@contextlib.contextmanager
-def _joining(workers: Cluster) -> Iterator[None]:
-    """Say who is missing while workers are waited for, and give up after `JOIN_SECONDS`."""
-    _set_patience(workers)
-    come = threading.Event()
-
-    def tell() -> None:
-        while not come.wait(_SAY_EVERY):
-            if missing := workers.unreachable():
-                err.print(f"worker {workers.index} waits for {', '.join(missing)}", highlight=False)
-
-    threading.Thread(target=tell, daemon=True).start()
-    try:
-        yield
-    except (tf.errors.OpError, RuntimeError) as error:
-        missing = ", ".join(workers.unreachable()) or "some of the others, which listen but do not answer"
-        reason = str(error).splitlines()[0]
-        raise UserError(f"worker {workers.index} cannot train together with {missing}: {reason}") from error
-    finally:
-        come.set()
-        with contextlib.suppress(ValueError):  # not the main thread, where Python allows no handlers
-            signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))  # TensorFlow has set one that does nothing
-
-
 def _set_patience(workers: Cluster) -> None:
     """Set what TensorFlow has no public setting for: its own patience is an hour, in which nothing is said."""
     context.context().configure_coordination_service(
         service_type="standalone",
         service_leader=f"/job:{workers.jobs[0][0]}/replica:0/task:0",
-        cluster_register_timeout_in_ms=1000 * JOIN_SECONDS,
+        cluster_register_timeout_in_ms=1000 * _REGISTER_SECONDS,
         heartbeat_timeout_in_ms=1000 * SILENT_SECONDS,
         coordinated_jobs=[
             coordination_config_pb2.CoordinatedJob(name=name, num_tasks=count) for name, count in workers.jobs
