@@ -83,7 +83,11 @@ class ObservedModel(keras.Model):
         self._counted.assign(steps)
 
     def call(self, images: tf.Tensor, training: bool | None = None) -> Any:
-        return self.net(images, training=training)
+        return self._outputs(images, training)
+
+    def _outputs(self, images: tf.Tensor, training: bool | None) -> Any:
+        found, cut = replicas.run(lambda x: self.net(x, training=training), images)
+        return tf.nest.map_structure(cut, found)
 
     def make_train_function(self, force: bool = False) -> None:
         """Make what `fit` calls: the graph of the level that observers want for the step that comes."""
@@ -212,9 +216,9 @@ class ObservedModel(keras.Model):
     def _run(self, images: tf.Tensor, training: bool) -> tuple[Any, dict[str, tf.Tensor]]:
         """Return the network's outputs in its own structure, and the activations that are watched."""
         if not self.observers:
-            return self.net(images, training=training), {}
-        found = self._forward(images, training=training)
-        outputs = found["outputs"]
+            return self._outputs(images, training), {}
+        found, cut = replicas.run(lambda x: self._forward(x, training=training), images)
+        outputs = {name: cut(output) for name, output in found["outputs"].items()}
         structure = self.net.output
         if isinstance(structure, dict):
             return outputs, found["activations"]

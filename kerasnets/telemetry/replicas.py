@@ -3,7 +3,8 @@
 With one replica there is nothing to do and nothing is added to the graph.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import keras
@@ -29,6 +30,33 @@ def gathered(tensor: tf.Tensor) -> tf.Tensor:
         return tensor
     # Of a tensor that no operation of the replica made, TensorFlow does not know the device.
     return tf.distribute.get_replica_context().all_gather(tf.identity(tensor), axis=0)
+
+
+_counts: ContextVar[tf.Tensor | None] = ContextVar("counts", default=None)
+
+
+def counting() -> tf.Tensor | None:
+    """Return, inside `run`, 0 where this replica's images are a blank that statistics leave out, else 1."""
+    return _counts.get()
+
+
+def run(network: Callable[[tf.Tensor], Any], images: tf.Tensor) -> tuple[Any, Callable[[tf.Tensor], tf.Tensor]]:
+    """Run a network on one replica's images, of which a small batch may have none.
+
+    Not all of TensorFlow's kernels take an empty batch. So the network gets a blank image then.
+
+    Returns:
+        What the network returns; and a function that cuts the blank off again.
+    """
+    if count() == 1:
+        return network(images), lambda output: output
+    own = tf.shape(images)[0]
+    blank = tf.zeros([tf.cast(own == 0, tf.int32), *images.shape[1:]], images.dtype)
+    token = _counts.set(tf.cast(own > 0, tf.float32))
+    try:
+        return network(tf.concat([images, blank], axis=0)), lambda output: output[:own]
+    finally:
+        _counts.reset(token)
 
 
 def logs(values: dict[str, Any]) -> dict[str, Any]:

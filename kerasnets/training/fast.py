@@ -61,7 +61,9 @@ class SynchronizedBatchNormalization(FusedBatchNormalization):
         axes = list(range(len(inputs.shape) - 1))
         own = [tf.reduce_sum(apart, axes), tf.reduce_sum(tf.square(apart), axes)]
         count = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
-        (whole,) = replicas.summed([tf.concat([*own, [count]], 0)])
+        counts = replicas.counting()
+        part = tf.concat([*own, [count]], 0)
+        (whole,) = replicas.summed([part if counts is None else part * counts])
         shift, square = tf.split(whole[:-1] / tf.stop_gradient(whole[-1]), 2)
         mean, variance = centre + shift, tf.maximum(square - tf.square(shift), 0.0)
         for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):

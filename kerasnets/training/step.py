@@ -79,7 +79,7 @@ class Trainer(ObservedModel):
 
     def call(self, images: tf.Tensor, training: bool | None = None) -> dict[str, tf.Tensor]:
         """Return float32 logits `[N, K]` by head name."""
-        return self._logits(self.net(images, training=training))
+        return self._logits(self._outputs(images, training))
 
     def objective(self, outputs: Any, targets: tf.Tensor, weights: Any, images: tf.Tensor) -> tf.Tensor:
         """Return the heads' weighted losses, summed."""

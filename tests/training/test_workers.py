@@ -60,10 +60,11 @@ main()
 
 
 @pytest.mark.slow
-def test_two_devices_are_one(tmp_path: Path, train_small: Train) -> None:
-    single = train_small(tmp_path / "one", [*TOGETHER[1:], "training.threads=0"])  # as other tests of this process
-    words = ["train", *TOGETHER, "training.strategy=mirrored", "--out", str(tmp_path / "two")]
-    done = subprocess.run([sys.executable, "-c", MIRRORED, *words], capture_output=True, text=True)
+def test_two_devices_are_one_also_where_one_has_no_image(tmp_path: Path, train_small: Train) -> None:
+    words = [*TOGETHER, "training.batch_size=479", "training.epochs=5", "training.learning_rate=0.01"]
+    single = train_small(tmp_path / "one", [*words[1:], "training.threads=0"])  # last batches are of one image
+    command = [sys.executable, "-c", MIRRORED, "train", *words, "training.strategy=mirrored"]
+    done = subprocess.run([*command, "--out", str(tmp_path / "two")], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "2 devices train together; batch normalisation takes the whole batch's statistics" in done.stderr
     assert apart(single.path, tmp_path / "two") < 1e-5
