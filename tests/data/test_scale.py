@@ -61,7 +61,7 @@ def test_missing_files_among_many(links: Path) -> None:
     (links / "more.csv").write_text("\n".join([rows, *more[:2]]))
     with pytest.raises(UserError) as error:
         sources.load(Data(source="csv", path=links / "more.csv"), seed=0)
-    assert str(error.value) == f"{links / 'more.csv'}: {links / 'photos/ant/folder.png'} does not exist and 1 more"
+    assert str(error.value) == f"{links / 'more.csv'}: {links / 'photos/ant/folder.png'} is not a file and 1 more"
     (links / "more.csv").write_text("\n".join([rows, more[2]]))
     with pytest.raises(UserError, match="photos/ant/a_name_as_long_as_they_are_000001.png is listed more than once$"):
         sources.load(Data(source="csv", path=links / "more.csv"), seed=0)

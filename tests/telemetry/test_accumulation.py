@@ -177,7 +177,7 @@ def test_xla_is_refused() -> None:
     with pytest.raises(ValueError, match="compile with jit_compile=False"):
         model = ObservedModel(network(), accumulate=2)
         model.compile("sgd", "mse")
-        model.jit_compile = True
+        model._jit_compile = True  # as compile sets it, but where a process has deterministic operations
         model.train_on_batch(IMAGES, {name: np.zeros((27, CLASSES)) for name in model.output_names})
 
 

@@ -48,7 +48,16 @@ def tags(directory: Path) -> dict[str, set[str]]:
 
 def test_files_of_a_run(resnet_run: Run) -> None:
     assert sorted(path.name for path in resnet_run.path.iterdir()) == [
-        *("config.yaml", "diagnosis.json", "environment.json", "history.csv", "labels.txt", "last.keras"),
+        *(
+            ".lock",
+            "checkpoints",
+            "config.yaml",
+            "diagnosis.json",
+            "environment.json",
+            "history.csv",
+            "labels.txt",
+            "last.keras",
+        ),
         *("metrics.json", "model.keras", "predictions.csv", "preprocessing.json", "report.html", "splits.csv"),
         *("telemetry", "tensorboard"),
     ]
