@@ -3,7 +3,7 @@
 Fails unless every file is decoded the same way by all four or refused by all four, none crashes or hangs, and at least
 30 % of each format still decode. The files are a function of the seed; one that fails is kept under build/decode-proof.
 
-    python tests/proofs/decode.py [--count 300] [--seed 0]
+    python tests/proofs/decode.py [--count 300] [--seed 0] [--kind GIF]
 """
 
 import argparse
@@ -116,7 +116,7 @@ def main() -> None:
     held = True
     with tempfile.TemporaryDirectory() as folder:
         version = publish(Path(folder))
-        for kind in FORMATS:
+        for kind in [words.kind] if words.kind else FORMATS:
             found = verdicts(version, kind, words.count, words.seed)
             counts = Counter(verdict for _, verdict in found)
             others = {verdict: n for verdict, n in counts.items() if verdict not in ("decoded", "refused")}
