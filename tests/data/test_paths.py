@@ -180,12 +180,18 @@ def test_a_path_longer_than_the_system_takes_is_named(folder: Path) -> None:
 
 
 def test_folders_deeper_than_pythons_stack(folder: Path) -> None:
-    at = folder / "dog"
+    folders = [folder / "dog"]
     for _ in range(1500):
-        at = at / "d"
-        os.mkdir(at)
-    (at / "x.png").write_bytes(encoded(photo(), "PNG"))
-    assert len(ids(load(folder))) == 2 * len(ODD) + 1
+        folders.append(folders[-1] / "d")
+        os.mkdir(folders[-1])
+    image = folders[-1] / "x.png"
+    image.write_bytes(encoded(photo(), "PNG"))
+    try:
+        assert len(ids(load(folder))) == 2 * len(ODD) + 1
+    finally:  # pytest's own way to remove them is too deep for the stack
+        image.unlink()
+        for path in folders[:0:-1]:
+            path.rmdir()
 
 
 def test_links_that_go_round(folder: Path, tmp_path: Path) -> None:
