@@ -15,6 +15,7 @@ from kerasnets import config as configs
 from kerasnets import documents
 from kerasnets.config import Config
 from kerasnets.documents import SCHEMA
+from kerasnets.durable import write_whole
 from kerasnets.errors import UserError, nearest
 
 DEFAULT_ROOT = Path("runs")
@@ -24,9 +25,7 @@ _AT_THE_END = ("metrics.json", "predictions.csv")  # written when training has e
 
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all: aside, then renamed."""
-    aside = path.with_name(f".{path.name}.tmp")
-    aside.write_text(text, encoding="utf-8")
-    os.replace(aside, path)
+    write_whole(path, text.encode())
 
 
 def write_json(path: Path, document: Mapping[str, Any]) -> None:

@@ -21,6 +21,14 @@ import_tensorflow()
 Train = Callable[..., Run]
 
 
+@pytest.fixture(autouse=True)
+def same_numbers_each_time() -> None:
+    """Draw the same initial weights in a test each time, whichever tests ran before it."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+
+
 @pytest.fixture(scope="session")
 def train_small() -> Callable[[Path, list[str]], Run]:
     """Return a function that trains a small network on the digits: `train_small(directory, overrides)`."""

@@ -7,7 +7,6 @@
 
 import errno
 import fcntl
-import hashlib
 import os
 import re
 import shutil
@@ -17,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kerasnets.console import err
+from kerasnets.durable import sha256, sync
 from kerasnets.errors import CheckFailed, UserError, nearest
 
 MANIFEST = "manifest.json"
@@ -45,8 +45,7 @@ def hashes(directory: Path) -> dict[str, str]:
     """Return the sha256 of each file below `directory`, by its path there; the manifest itself is left out."""
     found = {}
     for path in sorted(p for p in directory.rglob("*") if p.is_file() and p != directory / MANIFEST):
-        with path.open("rb") as file:
-            found[path.relative_to(directory).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
+        found[path.relative_to(directory).as_posix()] = sha256(path)
     return found
 
 
@@ -72,12 +71,12 @@ class Incoming:
     def publish(self) -> Path:
         """Put the version into its place; whatever kills the process, it is then there whole or not at all."""
         for path in [p for p in self.directory.rglob("*") if p.is_file()]:
-            _sync(path)
+            sync(path)
         for path in [self.directory, *(p for p in self.directory.rglob("*") if p.is_dir())]:
-            _sync(path)
+            sync(path)
         os.chmod(self.directory, 0o777 & ~_umask())  # mkdtemp makes it private; servers run as other users
         os.rename(self.directory, self.target)
-        _sync(self.target.parent)
+        sync(self.target.parent)
         return self.target
 
 
@@ -163,14 +162,6 @@ def _remove_if_empty(directory: Path) -> None:
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _umask() -> int:

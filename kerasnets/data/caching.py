@@ -11,10 +11,10 @@ import numpy as np
 import tensorflow as tf
 
 from kerasnets import __version__
+from kerasnets.data.cache_root import cache_root
 from kerasnets.data.encoded import Encoded
 from kerasnets.data.pixels import PixelFile
 from kerasnets.data.steps import Steps
-from kerasnets.data.storage import cache_root
 from kerasnets.data.streams import FileStream, Order, Resize, options
 from kerasnets.errors import UserError
 

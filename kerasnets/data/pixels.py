@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from kerasnets.data.storage import sync
+from kerasnets.durable import sync
 from kerasnets.errors import UserError
 
 _DTYPE = np.dtype(np.float32)

@@ -11,9 +11,9 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from kerasnets.data.cache_root import cache_root
 from kerasnets.data.raw import kept, raw_images
 from kerasnets.data.sources import Split
-from kerasnets.data.storage import cache_root
 from kerasnets.errors import UserError
 
 SAMPLE = 10_000  # images; more of them move mean and std by less than a tenth of a grey level

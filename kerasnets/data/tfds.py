@@ -20,11 +20,12 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from kerasnets.console import import_tensorflow, progress
+from kerasnets.data.cache_root import cache_root
 from kerasnets.data.records import HEAD, PLACE, TAIL, BrokenFile, Records, frames
 from kerasnets.data.splitting import SPLITS, Examples
-from kerasnets.data.storage import cache_root, write_whole
 from kerasnets.data.strings import Strings
 from kerasnets.data.threads import in_threads
+from kerasnets.durable import write_whole
 from kerasnets.errors import UserError, nearest
 
 _WORDS = {"train": "train", "validation": "validation", "val": "validation", "valid": "validation", "test": "test"}

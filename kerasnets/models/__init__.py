@@ -62,7 +62,7 @@ def main(model: "keras.Model") -> "keras.Model":
     return keras.Model(model.input, model.output[HEADS[-1]], name=model.name)
 
 
-def load(path: Path) -> "keras.Model":
+def load(path: str | Path) -> "keras.Model":
     """Load a `model.keras` of any depth, uncompiled. Plain `load_model` fails on ResNet-1202 (4,212 layers).
 
     Raises:
@@ -70,7 +70,7 @@ def load(path: Path) -> "keras.Model":
     """
     import keras
 
-    archive.check(path, allow_depth)
+    archive.check(Path(path), allow_depth)
     return keras.models.load_model(path, compile=False, safe_mode=True)
 
 

@@ -1,5 +1,6 @@
 """A resolved config turned into all that training needs: data, network, optimizer, trainer."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import keras
@@ -18,7 +19,7 @@ from kerasnets.data.sources import Dataset
 from kerasnets.errors import UserError, nearest
 from kerasnets.models.specs import heads
 from kerasnets.telemetry.nonfinite import NonFinite
-from kerasnets.telemetry.observers import GradientNorm
+from kerasnets.telemetry.observers import GradientNorm, Observer
 from kerasnets.telemetry.probe import Probe
 from kerasnets.telemetry.replicas import Flags
 from kerasnets.telemetry.validation import ValidationCounts
@@ -43,7 +44,6 @@ class Job:
     trainer: Trainer
     probe: Probe | None
     nonfinite: NonFinite
-    counts: ValidationCounts | None
     rate: RateFactor | None
     skip: dict[str, frozenset[int]]
     distribution: Distribution
@@ -176,50 +176,48 @@ def prepare(
     distribution: Distribution,
 ) -> Job:
     """Build network, optimizer and trainer for a resolved config."""
-    size, channels = config.data.image_size, config.data.channels
+    _check_parts(config.training.accumulate, distribution.replicas)
+    size, channels, training = config.data.image_size, config.data.channels, config.training
     if size is None or channels is None:
         raise ValueError("the config must be resolved before a job is prepared")
-    if distribution.replicas > 1 and config.training.accumulate > 1:
-        raise UserError(
-            f"training.accumulate={config.training.accumulate}: with {distribution.replicas} replicas a batch is in "
-            f"parts already, and is not parted once more; take more replicas, or a smaller training.batch_size"
-        )
     classes = len(dataset.class_names)
     plain = models.build(config.model.name, input_shape=(*size, channels), classes=classes, **config.model.options)
     with naming_lost_workers(distribution.cluster), distribution.scope():
-        return _built(plain, config, dataset, skip, preprocessing, distribution)
+        fast = make_fast(plain, training.precision, synchronized=distribution.replicas > 1)
+        probe, nonfinite = probe_of(config), NonFinite(scaled=training.precision == "float16")
+        if probe is not None:
+            probe.shared = len(distribution.cluster) > 1
+        observers = [GradientNorm(), nonfinite, *([probe] if probe is not None else [])]
+        trainer = _trainer(config, dataset, fast.net, observers, distribution)
+        rate = RateFactor() if training.on_nonfinite == "rollback" else None
+        job = Job(config, dataset, preprocessing, fast, trainer, probe, nonfinite, rate, skip, distribution)
+        optimizer = optim.optimizer(training, job.steps_per_epoch, fast.net.trainable_variables, rate)
+        trainer.compile(optimizer=optimizer, jit_compile=False)
+    return job
 
 
-def _built(
-    plain: keras.Model,
-    config: Config,
-    dataset: Dataset,
-    skip: dict[str, frozenset[int]],
-    preprocessing: Preprocessing,
-    distribution: Distribution,
-) -> Job:
+def _check_parts(parts: int, replicas: int) -> None:
+    if replicas > 1 and parts > 1:
+        raise UserError(
+            f"training.accumulate={parts}: with {replicas} replicas a batch is in parts already, and is not parted "
+            f"once more; take more replicas, or a smaller training.batch_size"
+        )
+
+
+def _trainer(
+    config: Config, dataset: Dataset, net: keras.Model, observers: Sequence[Observer], distribution: Distribution
+) -> Trainer:
     training, classes = config.training, len(dataset.class_names)
-    fast = make_fast(plain, training.precision, synchronized=distribution.replicas > 1)
-    probe, nonfinite = probe_of(config), NonFinite(scaled=training.precision == "float16")
-    observers = [GradientNorm(), nonfinite, *([probe] if probe else [])]
     objective = Objective(
         training.label_smoothing,
         class_weights(config, dataset),
         training.weight_decay if training.weight_decay_kind == "l2" else 0.0,
     )
-    if probe is not None:
-        probe.shared = len(distribution.cluster) > 1
-    wanted = config.telemetry.images or config.telemetry.pr_curves
-    counts = ValidationCounts(classes) if wanted else None
-    all_heads = heads(config.model.name, **config.model.options)
-    clip, parts = optim.clipping(training), training.accumulate
+    counted = config.telemetry.images or config.telemetry.pr_curves
+    counts = ValidationCounts(classes) if counted else None
+    all_heads, clip = heads(config.model.name, **config.model.options), optim.clipping(training)
     flags = Flags(len(SIGNALS)) if len(distribution.cluster) > 1 else None
-    trainer = Trainer(fast.net, all_heads, classes, objective, clip, observers, counts, parts, flags)
-    rate = RateFactor() if training.on_nonfinite == "rollback" else None
-    job = Job(config, dataset, preprocessing, fast, trainer, probe, nonfinite, counts, rate, skip, distribution)
-    optimizer = optim.optimizer(training, job.steps_per_epoch, fast.net.trainable_variables, rate)
-    trainer.compile(optimizer=optimizer, jit_compile=False)
-    return job
+    return Trainer(net, all_heads, classes, objective, clip, observers, counts, training.accumulate, flags)
 
 
 def assemble(config: Config, *, check_files: bool) -> tuple[Job, list[tuple[str, Problem]]]:

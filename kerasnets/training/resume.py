@@ -11,10 +11,11 @@ from kerasnets.config import Config, Training, differences
 from kerasnets.console import err
 from kerasnets.data import sources
 from kerasnets.data.preprocessing import Preprocessing
+from kerasnets.durable import replacing
 from kerasnets.errors import UserError
 from kerasnets.run import Run
 from kerasnets.training import distribute, runtime, splits
-from kerasnets.training.checkpoint.store import BEST, Damaged, Saved, Store, link, replacing
+from kerasnets.training.checkpoint.store import BEST, Damaged, Saved, Store, link
 from kerasnets.training.cluster import Cluster, cluster
 from kerasnets.training.distribute import naming_lost_workers
 from kerasnets.training.job import Job, prepare

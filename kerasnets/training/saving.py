@@ -4,7 +4,7 @@ from pathlib import Path
 
 import keras
 
-from kerasnets.training.checkpoint.store import replacing
+from kerasnets.durable import replacing
 
 
 def save(model: keras.Model, path: Path) -> None:

@@ -125,11 +125,11 @@ def _on_nonfinite(job: Job, note: Callable[[Sequence[Mapping[str, Any]]], None])
 
 def _validation_pages(job: Job, events: Events) -> list[keras.callbacks.Callback]:
     telemetry = job.config.telemetry
-    if job.counts is None:
+    if job.trainer.counts is None:
         return []
     return [
         ValidationPages(
-            job.counts,
+            job.trainer.counts,
             events,
             names=job.dataset.class_names,
             images=lambda places: list(pictures(job, places)),

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kerasnets.durable import replacing
 from kerasnets.training.checkpoint import store
-from kerasnets.training.checkpoint.store import ARRAYS, BEST, SUMS, VALUES, Damaged, Saved, Store, read, replacing
+from kerasnets.training.checkpoint.store import ARRAYS, BEST, SUMS, VALUES, Damaged, Saved, Store, read
 
 ARRAY = np.arange(6, dtype=np.float32).reshape(2, 3)
 

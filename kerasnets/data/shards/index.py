@@ -5,7 +5,6 @@ shards.npz                        label, split, id of each example, in the order
 shards.json                       class names; size and SHA-256 of each shard and of shards.npz; written last
 """
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 from kerasnets.data.records import HEAD, PLACE, Records
 from kerasnets.data.splitting import SPLITS, Examples
 from kerasnets.data.strings import Strings
+from kerasnets.durable import sha256
 from kerasnets.errors import UserError
 
 SCHEMA = 1
@@ -32,12 +32,6 @@ class Shard:
     examples: int
     bytes: int
     sha256: str
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_document(directory: Path) -> dict[str, Any]:

@@ -20,11 +20,11 @@ import numpy as np
 
 from kerasnets.data.encoded import Encoded
 from kerasnets.data.records import HEAD, PLACE, TAIL, BrokenFile, frames
-from kerasnets.data.shards.index import ARRAYS, DOCUMENT, SCHEMA, Shard, read_document, sha256
+from kerasnets.data.shards.index import ARRAYS, DOCUMENT, SCHEMA, Shard, read_document
 from kerasnets.data.splitting import SPLITS, Examples
-from kerasnets.data.storage import sync, write_whole
 from kerasnets.data.strings import Strings, encoded
 from kerasnets.data.threads import in_threads
+from kerasnets.durable import sha256, sync, write_whole
 from kerasnets.errors import UserError
 
 _SALT = 0x5A4D  # keeps the order of shards apart from other draws

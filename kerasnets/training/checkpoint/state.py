@@ -57,7 +57,7 @@ class State:
             "optimizer": ((variable.path, variable) for variable in trainer.optimizer.variables),
             "metrics": self._metrics().items(),
             "observers": ((v.name, v) for observer in trainer.observers for v in observer.variables),
-            "validation": ((v.name, v) for v in (job.counts.variables if job.counts is not None else ())),
+            "validation": ((v.name, v) for v in (trainer.counts.variables if trainer.counts is not None else ())),
             "rate": (("factor", job.rate.variable),) if job.rate is not None else (),
         }
         found: dict[str, Any] = {}

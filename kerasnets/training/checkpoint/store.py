@@ -7,13 +7,11 @@ checkpoints/epoch-0003-step-000000120/     three epochs and 120 optimizer steps 
     sha256sums                             as `sha256sum -c` reads it
 """
 
-import hashlib
 import json
 import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,8 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
+
+from kerasnets.durable import sha256, sync
 
 SCHEMA = 1
 KEPT = 2
@@ -197,38 +197,9 @@ def _sums(text: str) -> Iterator[tuple[str, str]]:
         yield name, digest
 
 
-def sha256(path: Path) -> str:
-    """Return the hash of a file's content, as 64 hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def sync(path: Path) -> None:
-    """Wait until a file or directory is on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def link(source: Path, target: Path) -> None:
     """Make `target` the same file as `source`, or a copy of it where the file system has no hard links."""
     try:
         os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a path to write aside; it takes the place of `path` when all went well, and is removed otherwise."""
-    aside = path.with_name(f".{path.name}.tmp{path.suffix}")
-    aside.unlink(missing_ok=True)  # a kill may have left it
-    try:
-        yield aside
-        sync(aside)
-        os.replace(aside, path)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise

@@ -14,8 +14,9 @@ import tensorflow as tf
 from click.testing import CliRunner
 from PIL import Image
 
+from kerasnets import durable
 from kerasnets.config import Data
-from kerasnets.data import audit, sources, storage
+from kerasnets.data import audit, sources
 from kerasnets.data.raw import picture
 from kerasnets.data.shards import prepare as preparing
 from kerasnets.data.shards.command import prepare as command
@@ -105,7 +106,7 @@ def test_stopped_at_any_point_it_goes_on(photos: Path, tmp_path: Path, monkeypat
 
         with monkeypatch.context() as patch:
             patch.setattr(preparing, "sync", stop)
-            patch.setattr(storage, "sync", stop)
+            patch.setattr(durable, "sync", stop)
             try:
                 write(photos, out)
             except KeyboardInterrupt:
