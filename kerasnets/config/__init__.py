@@ -1,7 +1,9 @@
 """The typed config. Imports no TensorFlow."""
 
+from kerasnets.config.data import Augment, Data
 from kerasnets.config.loading import check, find, load, override, schema, shipped, update
-from kerasnets.config.sections import Augment, Config, Data, Export, Model, Telemetry, Training
+from kerasnets.config.sections import Config, Export, Model, Telemetry
+from kerasnets.config.training import Training
 
 __all__ = [
     "Augment",

@@ -13,7 +13,8 @@ import yaml
 from pydantic import ValidationError
 
 from kerasnets.config.errors import describe
-from kerasnets.config.sections import Config, none
+from kerasnets.config.fields import none
+from kerasnets.config.sections import Config
 from kerasnets.errors import UserError, nearest
 
 MOST = 4 * 2**20

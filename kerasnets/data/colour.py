@@ -4,7 +4,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from kerasnets.config.sections import ColorJitter
+from kerasnets.config.data import ColorJitter
 
 Tensor = Any
 

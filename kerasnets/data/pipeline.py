@@ -9,7 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from kerasnets.config.sections import Augment
+from kerasnets.config.data import Augment
 from kerasnets.data.augment import Augmenter
 from kerasnets.data.caching import Cache
 from kerasnets.data.preprocessing import Preprocessing

@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 import tensorflow as tf
 
-from kerasnets.config.sections import RandomResizedCrop
+from kerasnets.config.data import RandomResizedCrop
 from kerasnets.data import decode, decode_graph
 from kerasnets.data.draws import Draws, shuffled
 from kerasnets.data.encoded import Encoded

@@ -6,7 +6,7 @@ import tensorflow as tf
 from PIL import Image, ImageEnhance, ImageOps
 from scipy import stats
 
-from kerasnets.config.sections import Augment, ColorJitter, RandomResizedCrop
+from kerasnets.config.data import Augment, ColorJitter, RandomResizedCrop
 from kerasnets.data import colour, mix, rand_augment
 from kerasnets.data.augment import Augmenter, erase
 from kerasnets.data.draws import Draws, shuffled

@@ -10,7 +10,7 @@ from typing import Any, Self
 import keras
 import numpy as np
 
-from kerasnets.config.sections import INTERVAL
+from kerasnets.config.fields import INTERVAL
 from kerasnets.errors import Interrupted
 from kerasnets.run import Run
 from kerasnets.training.checkpoint.state import State
