@@ -50,13 +50,18 @@ def count(model: Any) -> Complexity:
 
 
 def stages(model: Any) -> list[Stage]:
-    """Return the costs of each stage, what layers' names begin with, in the order of the graph; heads come last."""
+    """Return the costs of each stage, in the order of `layers_of_stages`."""
+    stages = layers_of_stages(model)
+    return [Stage(name, tuple(layers[-1].output.shape[1:]), _count(layers)) for name, layers in stages.items()]
+
+
+def layers_of_stages(model: Any) -> dict[str, list[Any]]:
+    """Return the layers of each stage, what their names begin with, in the order of the graph; heads come last."""
     groups: dict[str, list[Any]] = {}
     for layer in model.layers:
         groups.setdefault(_stage(layer.name), []).append(layer)
     del groups["image"]
-    ordered = sorted(groups.items(), key=lambda group: group[0].startswith("softmax"))
-    return [Stage(name, tuple(layers[-1].output.shape[1:]), _count(layers)) for name, layers in ordered]
+    return dict(sorted(groups.items(), key=lambda group: group[0].startswith("softmax")))
 
 
 def _stage(layer: str) -> str:

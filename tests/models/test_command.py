@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -88,6 +89,50 @@ def test_one_model_for_people() -> None:
     assert ["all", "28x28", "px,", "10", "classes"] in [row[:5] for row in rows]
 
 
+def test_the_papers_table_is_never_broken() -> None:
+    """Also on a narrow terminal: a number in two lines is none."""
+    words = ("googlenet", "width=0.5", "--table", "--input-size", "64", "--classes", "5")
+    result = CliRunner().invoke(models, words, catch_exceptions=False, env={"COLUMNS": "60"})
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert lines[0] == ["#3x3", "#5x5", "pool", "receptive"]
+    columns = ["#1x1", "reduce", "#3x3", "reduce", "#5x5", "proj", "parameters", "MACs", "field", "stride"]
+    assert lines[1] == ["stage", "output", "layers", *columns]
+    assert "inception_4b 8x8x256 Inception 80 56 112 12 32 32 112,452 7.176 M 117 8".split() in lines
+    assert "conv1 64x64x32 3x3, 32 896 3.539 M 3 1".split() in lines
+    assert lines[-1][:5] == ["all", "64x64", "px,", "5", "classes"]
+    assert "option" not in result.stdout
+
+
+def test_the_papers_table_as_json() -> None:
+    (model,) = json.loads(run("googlenet", "--input-size", "64", "--json"))["models"]
+    stages = {stage["name"]: stage for stage in model["stages"]}
+    keys = ("layers", "inception", "receptive_field", "stride")
+    assert [stages["conv2"][key] for key in keys] == ["1x1, 64; 3x3, 192; local response norm", None, 9, 2]
+    assert [stages["inception_3a"][key] for key in keys] == ["Inception", [64, 96, 128, 16, 32, 32], 29, 4]
+    assert [stages["softmax2"][key] for key in keys] == ["1000-d dense", None, None, None]
+
+
+@pytest.mark.parametrize(("suffix", "begins"), [("svg", b"<?xml"), ("PNG", b"\x89PNG\r\n")])
+def test_drawing(suffix: str, begins: bytes, tmp_path: Path) -> None:
+    path = tmp_path / f"picture.{suffix}"
+    result = CliRunner().invoke(models, ["resnet8", "shortcut=C", "--input-size", "20", "--draw", str(path)])
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", f"drew {path}\n")
+    assert path.read_bytes().startswith(begins)
+    assert list(tmp_path.iterdir()) == [path]
+    document = json.loads(run("resnet8", "--draw", str(path), "--json"))
+    assert (document["drawing"], document["models"][0]["name"]) == (str(path), "resnet8")
+
+
+def test_where_nothing_can_be_written(tmp_path: Path) -> None:
+    taken = tmp_path / "taken.svg"
+    taken.mkdir()
+    assert refused("resnet8", "--draw", str(taken)) == f"--draw {taken}: that is a directory"
+    if Path("/proc").is_dir():
+        assert refused("resnet8", "--draw", "/proc/picture.svg").startswith(
+            "--draw /proc/picture.svg: cannot be written: "
+        )
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -98,7 +143,11 @@ def test_one_model_for_people() -> None:
         (("resnet50", "shortcutt=A"), "model.shortcutt is not an option of resnet50; did you mean 'shortcut'?"),
         (("resnet50", "shortcut"), "'shortcut' is not of the form key=value"),
         (("resnet50", "blocks=[1"), "'blocks=[1': the value is no valid YAML"),
-        (("--input-size", "32"), "--input-size and --classes need the name of a model"),
+        (("--input-size", "32"), "--input-size, --classes, --table and --draw need the name of a model"),
+        (("--table",), "--input-size, --classes, --table and --draw need the name of a model"),
+        (("resnet8", "--draw", "picture.pdf"), "--draw picture.pdf: pictures are .svg or .png files"),
+        (("resnet8", "--draw", "picture"), "--draw picture: pictures are .svg or .png files"),
+        (("resnet8", "--draw", "nowhere/picture.svg"), "--draw nowhere/picture.svg: there is no directory nowhere"),
         (
             ("googlenet", "--input-size", "15"),
             "input_shape (15, 15, 3) is too small for googlenet; the smallest is 16x16 pixels",
