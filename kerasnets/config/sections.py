@@ -82,11 +82,12 @@ class Export(Section):
 
 
 class Model(Section):
-    """Name of a model of `kerasnets models`, and any of its options."""
+    """Name of a model of `kerasnets models` and any of its options, or a model of your own."""
 
     model_config = ConfigDict(extra="allow")
 
     name: str
+    """One of `kerasnets models`; or `package.module:function`, or the path of a `.keras` file."""
 
     @model_validator(mode="before")
     @classmethod
@@ -97,6 +98,8 @@ class Model(Section):
         if not isinstance(raw, dict) or not isinstance(raw.get("name"), str):
             return raw
         given = {key: _guess(value) for key, value in raw.items() if key != "name"}
+        if specs.is_own(raw["name"]):  # nothing of it is imported before it is built
+            return {"name": raw["name"], **given}
         return {"name": raw["name"], **asdict(specs.options(raw["name"], given))}
 
     @property

@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kerasnets.errors import UserError
 from kerasnets.models import archive, specs
 from kerasnets.models.specs import HEADS, MODELS, heads, row
 
@@ -26,10 +27,10 @@ def build(
     """Build a model by name.
 
     Args:
-        name: a name of `MODELS`, or `resnet<6n+2>` or `plain<6n+2>`.
+        name: a name of `MODELS`, or `resnet<6n+2>` or `plain<6n+2>`; `module:function` or a `.keras` file of your own.
         input_shape: height and width in pixels, and channels (1 or 3); the row's unless given.
         classes: number of classes; the row's unless given.
-        options: any field of the row's options.
+        options: any field of the row's options; of your own function, its other parameters.
 
     Returns:
         A functional model from `image`, float32 `[N, H, W, C]`, preprocessed, to logits `[N, classes]`: one tensor of
@@ -38,6 +39,8 @@ def build(
     Raises:
         UserError: no such name, option or value, or an input that is too small.
     """
+    if specs.is_own(name):
+        return _own(name, input_shape, classes, options)
     found = row(name)
     input_shape = found.input_shape if input_shape is None else input_shape
     classes = found.classes if classes is None else classes
@@ -48,6 +51,16 @@ def build(
     family = import_module(f"kerasnets.models.{found.family}")
     model: keras.Model = family.build(specs.resolve(chosen, input_shape), input_shape, classes, name)
     return model
+
+
+def _own(
+    name: str, input_shape: tuple[int, int, int] | None, classes: int | None, options: dict[str, object]
+) -> "keras.Model":
+    from kerasnets.models import own
+
+    if input_shape is None or classes is None:
+        raise UserError(f"model.name={name}: input_shape and classes must be given for a model of your own")
+    return own.build(name, input_shape, classes, options)
 
 
 def main(model: "keras.Model") -> "keras.Model":

@@ -1,7 +1,8 @@
-"""What a `.keras` file may hold before Keras opens it: the layers that models here are made of, and plain arrays.
+"""What a `.keras` file may hold before Keras opens it: layers that compute on images, and plain arrays.
 
 Keras' safe mode refuses code, but takes any of its own layers, also those that open other files, and reads whatever an
-HDF5 file points to. A file may come from anybody, so nothing but what is listed here is let through.
+HDF5 file points to. A file may come from anybody, so nothing but what is listed here is let through: what models here
+are made of, and what models of the user's own may be made of besides.
 """
 
 import io
@@ -14,6 +15,7 @@ from typing import Any
 
 from kerasnets.errors import UserError
 
+SUFFIX = ".keras"
 CONFIG, WEIGHTS, METADATA = "config.json", "model.weights.h5", "metadata.json"
 MOST_LAYERS = 20_000
 """ResNet-1202 has 4,212."""
@@ -23,6 +25,40 @@ _LAYERS = frozenset(
         *("Flatten", "GlobalAveragePooling2D", "InputLayer", "LeakyReLU", "MaxPooling2D", "PReLU", "ZeroPadding2D"),
     }
 )
+_OTHER_LAYERS = frozenset(
+    {
+        *(
+            "AlphaDropout",
+            "Average",
+            "Conv1D",
+            "Conv2DTranspose",
+            "Cropping2D",
+            "DepthwiseConv2D",
+            "ELU",
+            "EinsumDense",
+        ),
+        *(
+            "GaussianDropout",
+            "GaussianNoise",
+            "GlobalMaxPooling2D",
+            "GroupNormalization",
+            "Identity",
+            "LayerNormalization",
+        ),
+        *(
+            "Maximum",
+            "Minimum",
+            "MultiHeadAttention",
+            "Multiply",
+            "Normalization",
+            "Permute",
+            "RMSNormalization",
+        ),
+        *("ReLU", "Rescaling", "Reshape", "SeparableConv2D", "Softmax", "SpatialDropout2D", "Subtract"),
+        *("UnitNormalization", "UpSampling2D"),
+    }
+)
+"""Of models of the user's own: they compute on arrays, and read nothing else."""
 _INITIALIZERS = frozenset(
     {
         *("Constant", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "LecunNormal", "LecunUniform", "Ones"),
@@ -35,12 +71,20 @@ _OPERATIONS = frozenset(
         *("Split", "Square", "Subtract"),
     }
 )
+_OTHER_OPERATIONS = frozenset(
+    {
+        *("Absolute", "Clip", "Concatenate", "Divide", "Einsum", "Elu", "Exp", "ExpandDims", "Gelu", "HardSigmoid"),
+        *("HardSilu", "LeakyRelu", "Log", "LogSoftmax", "Matmul", "MaxPool", "Mean", "Min", "Minimum", "Negative"),
+        *("Relu", "Relu6", "Sigmoid", "Silu", "Softmax", "Softplus", "Softsign", "Squeeze", "Stack", "Sum", "Tanh"),
+        *("Transpose", "TrueDivide"),
+    }
+)
 ALLOWED: dict[str | None, frozenset[str]] = {
     "keras": frozenset({"DTypePolicy"}),
-    "keras.layers": _LAYERS,
+    "keras.layers": _LAYERS | _OTHER_LAYERS,
     "keras.initializers": _INITIALIZERS,
     "keras.src.models.functional": frozenset({"Functional"}),
-    **{f"keras.src.ops.{module}": _OPERATIONS for module in ("core", "math", "nn", "numpy")},
+    **{f"keras.src.ops.{module}": _OPERATIONS | _OTHER_OPERATIONS for module in ("core", "math", "nn", "numpy")},
     None: frozenset({"__keras_tensor__"}),
 }
 """Module -> names of what a config may have Keras make."""
@@ -66,6 +110,13 @@ def check(path: Path, allow_depth: Callable[[int], None]) -> None:
     except (OSError, KeyError, TypeError, AttributeError, ValueError, RecursionError, zipfile.BadZipFile) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
         raise UserError(f"{path} is not a model that can be loaded: {reason}") from error
+
+
+def check_layers(model: Any) -> None:
+    """See that a model, once saved, is one that `check` lets through; else ValueError names what it is made of."""
+    import keras
+
+    _check_config(json.loads(json.dumps(keras.saving.serialize_keras_object(model))))
 
 
 def _check_members(archive: zipfile.ZipFile, size: int) -> None:

@@ -8,6 +8,15 @@ from kerasnets.models.values import Choice, Counts, Number, show
 
 _SERIES = {"type": "string", "pattern": "^(resnet|plain)[0-9]+$"}  # any 6n+2 of the CIFAR family
 
+_OWN = {
+    "title": "own",
+    "type": "object",
+    "properties": {"name": {"type": "string", "pattern": r"^[^:]+:[^:]+$|\.keras$"}},
+    "required": ["name"],
+    "additionalProperties": True,
+}
+"""A function of the user's own, with what it takes, or a `.keras` file."""
+
 
 def _value(kind: object) -> dict[str, Any]:
     if isinstance(kind, Choice):
@@ -42,4 +51,4 @@ def model_section() -> list[dict[str, Any]]:
     families: dict[str, list[Row]] = {}
     for row in MODELS.values():
         families.setdefault(row.family, []).append(row)
-    return [_family(rows) for rows in families.values()]
+    return [*(_family(rows) for rows in families.values()), _OWN]

@@ -198,6 +198,11 @@ MODELS: dict[str, Row] = {
 }
 
 
+def is_own(name: str) -> bool:
+    """Tell whether a name stands for a model of the user's own: `module:function`, or a `.keras` file."""
+    return ":" in name or name.endswith(".keras")
+
+
 def row(name: str) -> Row:
     """Return the row of a name: one of `MODELS`, or `resnet<6n+2>` and `plain<6n+2>` of the CIFAR family.
 
@@ -234,6 +239,8 @@ def options(name: str, overrides: Mapping[str, object]) -> Options:
 
 def heads(name: str, **overrides: object) -> tuple[Head, ...]:
     """Return the heads of a model, lowest first: outputs, losses, weights and metrics all follow from this tuple."""
+    if is_own(name):
+        return (Head(MAIN_HEAD, 1.0, True),)
     chosen = options(name, overrides)
     if not isinstance(chosen, GoogLeNetOptions) or not chosen.auxiliary:
         return (Head(MAIN_HEAD, 1.0, True),)
