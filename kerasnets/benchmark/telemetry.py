@@ -63,6 +63,8 @@ class _Arm:
 
     def __init__(self, config: Config, observers: list[Observer]) -> None:
         keras.utils.set_random_seed(config.seed)
+        if config.model.own:
+            raise UserError(f"model.name={config.model.name}: this measures models of `kerasnets models`")
         about = row(config.model.name)
         self.shape = (*(config.data.image_size or about.input_shape[:2]), config.data.channels or about.input_shape[2])
         self.classes = about.classes

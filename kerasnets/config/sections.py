@@ -103,6 +103,13 @@ class Model(Section):
         return {"name": raw["name"], **asdict(specs.options(raw["name"], given))}
 
     @property
+    def own(self) -> bool:
+        """Whether it is the user's own; its options then mean what its function says."""
+        from kerasnets.models import specs
+
+        return specs.is_own(self.name)
+
+    @property
     def options(self) -> dict[str, Any]:
         """Every option of the model, resolved, as `kerasnets.models.build` takes them."""
         return dict(self.model_extra or {})

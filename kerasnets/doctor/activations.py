@@ -83,9 +83,10 @@ def _saturated(evidence: Evidence, at: Thresholds) -> Finding | None:
         return None
     names = tuple(np.array(series.names)[sick].tolist())
     when = int(np.flatnonzero((shares[:, sick] >= at["share"]).any(axis=1))[0])
+    kind = evidence.options.get("activation", "nonlinear")
     return Finding(
         "saturated_activation",
-        f"{sick.sum()} of {known.sum()} {evidence.options['activation']} layers have {at['share']:.0%} or more of "
+        f"{sick.sum()} of {known.sum()} {kind} layers have {at['share']:.0%} or more of "
         f"their outputs where the slope is below 5 % of its greatest: {_names(names)}; at most {level.max():.0%}",
         "The sums that go into these nonlinearities are too large: the weights started too large, or large steps made "
         "them so. On the flat ends the gradient is next to nothing, and the layers before them stop learning.",

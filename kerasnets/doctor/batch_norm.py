@@ -11,7 +11,7 @@ from kerasnets.doctor.rule import Rule, Thresholds
 
 def _gap(evidence: Evidence, at: Thresholds) -> Finding | None:
     steps = evidence.steps
-    if steps is None or evidence.options["normalization"] != "batch":
+    if steps is None or evidence.options.get("normalization", "batch") != "batch":
         return None
     seen = np.isfinite(steps.inference_loss) & np.isfinite(steps.loss) & (steps.step >= at["step"])
     late = seen & (steps.step >= steps.step[-1] / 2)
@@ -22,18 +22,21 @@ def _gap(evidence: Evidence, at: Thresholds) -> Finding | None:
     if excess < at["excess"] or factor < at["factor"]:
         return None
     lost = (steps.inference_loss - steps.loss >= at["excess"]) & seen
-    momentum = evidence.options["bn_momentum"]
+    momentum = evidence.options.get("bn_momentum")  # None: a model of the user's own
     batch = evidence.config.training.batch
-    words = ("model.bn_momentum=0.9",) if momentum > 0.9 else ("model.bn_momentum=0.99",)
+    words = () if momentum is None else ("model.bn_momentum=0.9",) if momentum > 0.9 else ("model.bn_momentum=0.99",)
+    known = {} if momentum is None else {"momentum": momentum}
+    batches = (
+        "the batches have" if momentum is None else f"the moving statistics have momentum {momentum:g}, the batches"
+    )
     return Finding(
         "batch_normalization_gap",
         f"the same batches have a loss {excess:.3g} higher in inference mode than in training ({factor:.1f} times; "
-        f"median of {late.sum()} samples); the moving statistics have momentum {momentum:g}, the batches {batch} "
-        "images",
+        f"median of {late.sum()} samples); {batches} {batch} images",
         "The moving statistics that inference uses are not those that training normalises with: their momentum is so "
         "high that they lag behind, or batches are so small or so unlike that they differ. Validation and the exported "
         "model suffer, training does not notice.",
-        {"excess": excess, "factor": factor, "samples": int(late.sum()), "momentum": momentum, "batch_size": batch},
+        {"excess": excess, "factor": factor, "samples": int(late.sum()), **known, "batch_size": batch},
         valid(evidence.config, *words, *((f"training.batch_size={2 * batch}",) if batch < 32 else ())),
         "error",
         (),

@@ -109,8 +109,8 @@ class Evidence:
 
     @property
     def options(self) -> dict[str, Any]:
-        """The model's options."""
-        return self.config.model.options
+        """The model's options by the names of our builders; none of a model of the user's own."""
+        return {} if self.config.model.own else self.config.model.options
 
     @cached_property
     def head_weight(self) -> float:

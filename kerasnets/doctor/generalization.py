@@ -50,7 +50,7 @@ def _regularize(evidence: Evidence) -> tuple[str, ...]:
         found.append(f"data.augment.pad_crop={max(1, size // 8)}")
     if training.weight_decay < 5e-4:
         found.append("training.weight_decay=0.0005")
-    if evidence.options["dropout"] < 0.3:
+    if evidence.options.get("dropout", 0.0) < 0.3:
         found.append("model.dropout=0.3")
     return *found, f"training.label_smoothing={0.1 if training.label_smoothing < 0.1 else 0.2}"
 

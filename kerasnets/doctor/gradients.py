@@ -66,7 +66,7 @@ def _vanishing(evidence: Evidence, at: Thresholds) -> Finding | None:
 
 
 def _revive(evidence: Evidence) -> tuple[str, ...]:
-    saturating = evidence.options["activation"] in ("sigmoid", "tanh", "softsign")
+    saturating = evidence.options.get("activation") in ("sigmoid", "tanh", "softsign")
     activation = ("model.activation=relu", "model.initializer=he_normal") if saturating else ()
     return valid(
         evidence.config, "model.normalization=batch", *activation, initializer(evidence.config), "model.residual=true"
@@ -100,7 +100,7 @@ def _exploding(evidence: Evidence, at: Thresholds) -> Finding | None:
         valid(
             evidence.config,
             "model.normalization=batch",
-            "model.initializer=he_normal" if evidence.options["initializer"] == "normal" else "",
+            "model.initializer=he_normal" if evidence.options.get("initializer") == "normal" else "",
             initializer(evidence.config),
             clip(evidence.config),
             rate(evidence.config, 0.1),

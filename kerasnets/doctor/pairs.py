@@ -36,7 +36,7 @@ _BESIDE: Any = {
 def depth(config: Config) -> int | None:
     """Return the layers with weights of a residual or plain network, None for other models."""
     options = config.model.options
-    if "blocks" not in options:
+    if config.model.own or "blocks" not in options:
         return None
     return sum(options["blocks"]) * (3 if options["block"] == "bottleneck" else 2) + 2
 

@@ -9,10 +9,12 @@ def valid(config: Config, *words: str) -> tuple[str, ...]:
     """Return the words that can be laid over `config`, one upon the other, and make a difference.
 
     A rule proposes for all models; a plain LeNet has no `model.residual`, and with batch normalisation in place,
-    `model.normalization=batch` would change nothing.
+    `model.normalization=batch` would change nothing. What options of the user's own model mean is not known.
     """
     kept: list[str] = []
     for word in words:
+        if config.model.own and word.startswith("model."):
+            continue
         try:
             changed = configs.override(config, [*kept, word])
         except UserError:
@@ -46,8 +48,7 @@ def unclip(config: Config) -> tuple[str, ...]:
 
 def initializer(config: Config) -> str:
     """Return the word that initialises for the activation: He's for rectifiers, LeCun's for SELU, Glorot's else."""
-    options = config.model.options
-    activation = options["activation"]
+    activation = config.model.options.get("activation")
     if activation == "selu":
         return "model.initializer=lecun_normal"
     saturating = activation in ("sigmoid", "tanh", "softsign")

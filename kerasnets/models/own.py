@@ -19,6 +19,7 @@ from keras.src.models.functional import Functional  # the class that a saved fun
 
 from kerasnets.errors import UserError, nearest
 from kerasnets.models import archive
+from kerasnets.models.specs import MAIN_HEAD
 
 _SOFTMAX = "Softmax"
 """Class name of Keras' layer and of its operation."""
@@ -43,7 +44,7 @@ def build(name: str, input_shape: tuple[int, int, int], classes: int, options: M
     else:
         model = _from_function(name, input_shape, classes, options)
     try:
-        return _standard(model, input_shape, classes)
+        return _standard(model, input_shape, classes, name)
     except ValueError as error:
         raise UserError(f"model.name={name}: {error}") from error
 
@@ -104,7 +105,7 @@ def _check_arguments(name: str, function: Callable[..., Any], arguments: Mapping
             raise UserError(f"model.{key} is missing; {name} needs it")
 
 
-def _standard(model: object, input_shape: tuple[int, int, int], classes: int) -> keras.Model:
+def _standard(model: object, input_shape: tuple[int, int, int], classes: int, name: str) -> keras.Model:
     """Return the model as one flat graph to logits, sharing its weights; ValueError says what does not fit."""
     if isinstance(model, keras.Sequential) and model.built:
         model = keras.Model(model.inputs, model.outputs, name=model.name)
@@ -113,7 +114,10 @@ def _standard(model: object, input_shape: tuple[int, int, int], classes: int) ->
         raise ValueError(f"found {found}; a functional Keras model is wanted, from keras.Input to an output")
     _check_shapes(model, input_shape, classes)
     image = keras.Input(input_shape, name="image")
-    flat = keras.Model(image, _logits(keras.tree.flatten(_laid_out(model, image))[0]), name=model.name)
+    logits = _logits(keras.tree.flatten(_laid_out(model, image))[0])
+    if not isinstance(logits._keras_history.operation, keras.layers.Layer):
+        logits = keras.layers.Identity()(logits)  # the head has a layer's name
+    flat = keras.Model(image, logits, name=re.sub(r"\W", "_", Path(name).stem.rpartition(":")[2]))
     for variable in flat.trainable_variables:
         if variable.regularizer is not None or variable.constraint is not None:
             what = "regularizer" if variable.regularizer is not None else "constraint"
@@ -158,15 +162,20 @@ def _laid_out(model: keras.Model, image: keras.KerasTensor, training: bool | Non
 def _named(model: keras.Model) -> keras.Model:
     """Return the model with names of its own: Keras numbers layers by process, and a checkpoint goes to the next one.
 
-    A layer that Keras named is called by its class and its place among them; variables bear their layer's name alone.
+    A layer that Keras named is called by its class and its place among them, the last one as the head; variables bear
+    their layer's name alone.
     """
-    taken = {layer.name for layer in model.layers if not _is_numbered(layer)}
+    head = model.output._keras_history.operation
+    own = {layer.name for layer in model.layers if layer is not head and not _is_numbered(layer)}
+    if MAIN_HEAD in own:
+        raise ValueError(f"it has a layer named {MAIN_HEAD!r}, which is what its output is called here")
+    taken = {MAIN_HEAD, *own}
     pairs = []
 
     def clone(layer: Any) -> Any:
         if not isinstance(layer, keras.layers.Layer):
             return layer
-        name = layer.name if layer.name in taken else _free(_snake(layer), taken)
+        name = MAIN_HEAD if layer is head else layer.name if layer.name in own else _free(_snake(layer), taken)
         taken.add(name)
         twin = type(layer).from_config({**layer.get_config(), "name": name})
         pairs.append((layer, twin))

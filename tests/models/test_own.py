@@ -43,6 +43,10 @@ def softmax_activation(input_shape, classes):
     return _ended(input_shape, lambda x: layers.Activation("softmax")(layers.Dense(classes)(x)))
 
 
+def operation(input_shape, classes):
+    return _ended(input_shape, lambda x: keras.ops.softmax(2 * layers.Dense(classes)(x)))
+
+
 def softmax_operation(input_shape, classes):
     return _ended(input_shape, lambda x: keras.ops.softmax(layers.Dense(classes)(x)))
 
@@ -109,6 +113,10 @@ def unbuilt(input_shape, classes):
     return keras.Sequential([layers.Flatten(), layers.Dense(classes)])
 
 
+def taken(input_shape, classes):
+    return _ended(input_shape, lambda x: layers.Dense(classes)(layers.Dense(3, name="softmax")(x)))
+
+
 def fails(input_shape, classes):
     raise ZeroDivisionError("no width")
 
@@ -137,14 +145,14 @@ def images() -> np.ndarray:
 
 def test_a_function_of_logits() -> None:
     model = models.build("my_nets:logits", SHAPE, CLASSES, width=5)
-    assert [layer.name for layer in model.layers] == ["image", "first", "global_max_pooling2d", "scores"]
+    assert [layer.name for layer in model.layers] == ["image", "first", "global_max_pooling2d", "softmax"]
     assert model.get_layer("first").filters == 5
     assert model.output_shape == (None, CLASSES)
 
 
 @pytest.mark.parametrize(
     "name",
-    ["dense_softmax", "softmax_layer", "softmax_activation", "softmax_operation", "sequential", "nested"],
+    ["dense_softmax", "softmax_layer", "softmax_activation", "softmax_operation", "operation", "sequential", "nested"],
 )
 def test_a_softmax_at_the_end_is_taken_off(name: str) -> None:
     models.build("my_nets:logits", SHAPE, CLASSES)  # which imports it
@@ -174,6 +182,7 @@ def test_a_network_of_keras_applications_inside_another(tmp_path: Path) -> None:
 
 
 WRONG = {
+    "taken": r"it has a layer named 'softmax', which is what its output is called here",
     "sigmoid": r"it ends in a sigmoid \(dense\w*\); logits, or a softmax over the classes, are wanted",
     "two_outputs": r"it has 1 inputs and 2 outputs; one input \(images\) and one output \(logits or prob",
     "other_classes": r"its output is \[N, 5\]; the data's 4 classes want \[N, 4\]",
