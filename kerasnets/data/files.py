@@ -16,7 +16,7 @@ from kerasnets.data.strings import Strings, encoded, repeated
 from kerasnets.data.tree import Kind
 from kerasnets.errors import UserError, nearest
 
-EXTENSIONS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".gif", ".webp"})
+EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".gif", ".webp")
 SPLIT_FOLDERS = {
     "train": "train",
     "val": "validation",
@@ -34,9 +34,10 @@ class Columns:
         self._classes: dict[str, int] = {}
         self._labels, self._given = array("i"), array("B")
 
-    def add(self, label: str, split: str) -> None:
-        self._labels.append(self._classes.setdefault(label, len(self._classes)))
-        self._given.append(SPLITS.index(split))
+    def add(self, label: str, split: str, count: int = 1) -> None:
+        """Append so many examples of a class."""
+        self._labels.extend((self._classes.setdefault(label, len(self._classes)),) * count)
+        self._given.extend((SPLITS.index(split),) * count)
 
     def unchecked(self, files: Files, ids: Strings, ignored: int = 0) -> Examples:
         """Return the examples, classes sorted by name, whatever may be wrong with them."""
@@ -95,12 +96,15 @@ def folder(root: Path) -> Examples:
     def images() -> Iterator[str]:
         nonlocal ignored
         for split, label, path, prefix in classes(root):
+            count = 0
             for name, kind in tree.below(path, prefix):
                 if is_image(name, kind):
-                    columns.add(label, split)
+                    count += 1
                     yield name
                 else:
                     ignored += kind in (Kind.FILE, Kind.NOWHERE, Kind.SPECIAL)
+            if count:
+                columns.add(label, split, count)
 
     names = Strings.of(images())
     if not len(names):
@@ -110,7 +114,7 @@ def folder(root: Path) -> Examples:
 
 def is_image(name: str, kind: Kind) -> bool:
     """Return whether what lies below a class's folder is taken for an image, by its name."""
-    return kind in (Kind.FILE, Kind.NOWHERE) and os.path.splitext(name)[1].lower() in EXTENSIONS
+    return (kind is Kind.FILE or kind is Kind.NOWHERE) and name.lower().endswith(EXTENSIONS)
 
 
 def classes(root: Path) -> list[tuple[str, str, str, str]]:
@@ -152,7 +156,8 @@ def table(path: Path) -> Examples:
         raise UserError(f"{path}: there are no images in it")
     files = Files(os.fspath(path.parent), names)
     _all_exist(path, files)
-    return columns.examples(path.parent, files, Strings.of(plain_id(name, path.parent) for name in names))
+    root = path.parent
+    return columns.examples(root, files, Strings.of(plain_id(name, root) for name in names))
 
 
 def _listed(path: Path, columns: Columns) -> Iterator[str]:
@@ -164,8 +169,9 @@ def _listed(path: Path, columns: Columns) -> Iterator[str]:
             if column not in header:
                 raise UserError(f"{path}: no column '{column}'{nearest(column, header)}; it has {', '.join(header)}")
         places = {column: place for place, column in enumerate(header)}
+        path_at, label_at, split_at = (places.get(column) for column in ("path", "label", "split"))
         for row in filter(None, reader):
-            name, label, word = (_cell(row, places.get(column)) for column in ("path", "label", "split"))
+            name, label, word = _cell(row, path_at), _cell(row, label_at), _cell(row, split_at)
             if not name or not label:
                 raise UserError(f"{path}, line {reader.line_num}: path or label is empty")
             word = word.strip().lower() or "train"
@@ -182,6 +188,8 @@ def _cell(row: list[str], place: int | None) -> str:
 
 def plain_id(name: str, root: Path) -> str:
     """Return a path of a table without detours: relative to the table's folder, whatever it was written as."""
+    if not (name.startswith(("/", ".")) or name.endswith("/") or "//" in name or "/." in name):
+        return name  # as of a million names nearly all
     plain = os.path.normpath(name)
     if plain.startswith(("/", "..")):
         plain = os.path.relpath(root / name, root)

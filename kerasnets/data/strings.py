@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, Self, overload
 
 import numpy as np
@@ -24,12 +25,13 @@ class Strings(Sequence[str]):
     @classmethod
     def of(cls, items: Iterable[str]) -> Self:
         """Return the strings of an iterable, which is not kept."""
-        buffer, ends = bytearray(), array("q", [0])
-        for item in items:
-            buffer += encoded(item)
-            ends.append(len(buffer))
-        places = np.array(ends, np.int64)
-        return cls(buffer, places[:-1], np.diff(places))
+        buffer, lengths = bytearray(), array("i")
+        coming = map(encoded, items)
+        while parts := list(islice(coming, _AT_ONCE)):
+            lengths.extend(map(len, parts))
+            buffer += b"".join(parts)
+        sizes = np.array(lengths, np.int32)
+        return cls(buffer, np.cumsum(sizes, dtype=np.int64) - sizes, sizes)
 
     def take(self, index: np.ndarray) -> Self:
         """Return the strings at `index`."""
