@@ -152,7 +152,8 @@ def test_schema_describes_every_key_and_model_option() -> None:
     schema = configs.schema()
     json.dumps(schema)
     assert set(schema["properties"]) == set(configs.Config.model_fields)
-    families = schema["$defs"]["Model"]["anyOf"]
+    *families, own = schema["$defs"]["Model"]["anyOf"]
+    assert own["properties"]["name"]["pattern"] == r"^[^:]+:[^:]+$|\.keras$" and own["additionalProperties"]
     names = {
         name for family in families for part in family["properties"]["name"]["anyOf"] for name in part.get("enum", [])
     }
