@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 # Two processes share the tests, file by file: more of them would only wait for each other's TensorFlow.
 WORKERS := -n 2 --dist loadfile
 
-.PHONY: help setup train test test-fast lint format proof-decode proof-digits proof-doctor proof-resume proof-scale proof-workers \
+.PHONY: help setup train test test-fast lint format goldens proof-build proof-decode proof-digits proof-doctor proof-resume proof-scale proof-workers \
 	clean
 
 help:  ## list the targets
@@ -58,6 +58,12 @@ lint: setup  ## ruff and mypy
 format: setup  ## let ruff mend and format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+goldens: setup  ## write our own golden counts (marked self) and the table of models again; external ones stay
+	$(BIN)/python tests/goldens.py
+
+proof-build: setup  ## time and memory to build the deepest models
+	$(BIN)/python tests/proofs/build.py
 
 proof-decode: setup  ## malformed images of every format through every decoder: the same pixels, or refused by all
 	$(BIN)/python tests/proofs/decode.py

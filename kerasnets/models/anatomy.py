@@ -17,8 +17,9 @@ class Step:
 
     Attributes:
         name: the layer's, without `_conv`.
-        kind: `convolution`, `max pool`, `average pool`, `global average pool`, `dense`, `dropout`, `flatten`,
-            `local response norm`, or what a normalisation and activation before any convolution are: `BN, relu`.
+        kind: `convolution`, `max pool`, `average pool`, `average pool to 4x4` (adaptive), `global average pool`,
+            `dense`, `dropout`, `flatten`, `local response norm`, or what a normalisation and activation before any
+            convolution are: `BN, relu`.
         kernel: height and width of the window, of convolutions and pools.
         stride: of convolutions and pools, along the height.
         channels: of the output.
@@ -202,6 +203,9 @@ def _steps(layers: list[Any], widths: dict[str, int]) -> Iterable[Step]:
             yield Step(name, "dense", None, 1, widths.get(f"{name}_maxout", channels))
         elif kind in _PLAIN:
             yield Step(name, _PLAIN[kind], None, 1, channels, getattr(layer, "rate", 0.0))
+        elif kind == "AdaptiveAveragePooling2D":
+            _, height, width, _ = layer.output.shape
+            yield Step(name, f"average pool to {height}x{width}", None, 1, channels)
         elif name.endswith("_lrn"):
             yield Step(name, "local response norm", None, 1, channels)
         elif before and before[1] == "bn":

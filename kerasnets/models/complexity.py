@@ -1,7 +1,7 @@
 """What a model costs: parameters, multiply-accumulates, activations; as a whole and by stage.
 
-`python -m kerasnets.models.complexity` writes `complexity.json`, from which `kerasnets models` lists every model
-without building it. A test compares the two.
+From `complexity.json` `kerasnets models` lists every model without building it; `make goldens` writes it, and a test
+compares it with what is built.
 """
 
 import json
@@ -94,7 +94,3 @@ def write_table() -> None:
 
     costs = {name: asdict(count(main(outline(name)))) for name in MODELS}
     TABLE.write_text(json.dumps({"schema": 1, "models": costs}, indent=1) + "\n", encoding="utf-8")
-
-
-if __name__ == "__main__":
-    write_table()

@@ -28,7 +28,8 @@ class Field:
 
 
 WHOLE = None
-"""Of what sees the whole image: global pooling, flattened features, and all that follows them."""
+"""Of what sees the whole image: global pooling, flattened features, and all that follows them. Adaptive pooling, whose
+windows differ from place to place, counts as such: here a head follows it."""
 
 
 def fields(model: Any, axis: int = 0) -> dict[str, Field | None]:
@@ -67,7 +68,7 @@ def _together(incoming: Iterable[Field | None], name: str) -> Field | None:
 
 def _through(layer: Any, field: Field, before: Any, after: Any, axis: int) -> Field | None:
     """Return the field behind a layer, for the shapes `[N, H, W, C]` before and after it."""
-    if len(after) != 4:
+    if len(after) != 4 or type(layer).__name__.startswith("Adaptive"):
         return WHOLE
     if type(layer).__name__ == "ZeroPadding2D":
         padding = layer.padding[axis][0] if layer.data_format == "channels_last" else 0  # there: channels are padded

@@ -114,6 +114,12 @@ def test_dilation_and_two_sides() -> None:
     assert fields(model, axis=1)["pool"] == Field(0, 4 + 2, 3)
 
 
+def test_adaptive_pooling_counts_as_all() -> None:
+    image = keras.Input((14, 14, 1), name="image")
+    x = layers.Conv2D(1, 1, name="after")(layers.AdaptiveAveragePooling2D(4, name="pool")(image))
+    assert fields(keras.Model(image, x)) == {"image": Field(0, 0, 1), "pool": None, "after": None}
+
+
 def test_what_is_not_known_is_refused() -> None:
     image = keras.Input((8, 8, 1), name="image")
     model = keras.Model(image, layers.UpSampling2D(2, name="larger")(image))

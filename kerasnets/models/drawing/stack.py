@@ -78,7 +78,7 @@ def kind(part: Step | Inception, auxiliary: bool = False) -> str:
         return "auxiliary head" if auxiliary else "head"
     if part.kind in ("convolution", "dense"):
         return part.kind
-    return "pool" if part.kind.endswith("pool") else "normalisation"
+    return "pool" if "pool" in part.kind else "normalisation"
 
 
 def block(made: Page, part: Block, count: int, x: float, y: float, right: float) -> tuple[float, float]:
