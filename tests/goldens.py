@@ -75,7 +75,7 @@ def problems(golden: Golden, found: dict[str, int]) -> list[str]:
 
 
 def _differences(golden: Golden, found: dict[str, int]) -> Iterator[str]:
-    for mark, source, count, value in _expected(golden):
+    for mark, source, count, value in expected(golden):
         actual: float = found[count] if count in COUNTS else found["macs"] / 10 ** ROUNDED[count]
         digits = 0 if count in COUNTS else len(str(value).partition(".")[2])
         if round(actual, digits) != value:
@@ -84,7 +84,7 @@ def _differences(golden: Golden, found: dict[str, int]) -> Iterator[str]:
             yield f"{label(golden)}: {count} is {shown}, the golden ({told}) says {golden_shown}"
 
 
-def _expected(golden: Golden) -> Iterator[tuple[str, str, str, float]]:
+def expected(golden: Golden) -> Iterator[tuple[str, str, str, float]]:
     """Yield (mark, source, count, value) of all that an entry says."""
     for entry in golden["external"]:
         for count, value in entry.items():
@@ -95,7 +95,7 @@ def _expected(golden: Golden) -> Iterator[tuple[str, str, str, float]]:
 
 
 def _gaps(golden: Golden) -> Iterator[str]:
-    external = [count for _, _, count, _ in _expected(golden | {"self": {}})]
+    external = [count for _, _, count, _ in expected(golden | {"self": {}})]
     for count in COUNTS:
         if count not in external and count not in golden["self"]:
             yield f"{label(golden)}: no golden for {count}; `make goldens` writes it"
@@ -105,7 +105,7 @@ def _gaps(golden: Golden) -> Iterator[str]:
 
 def renewed(golden: Golden, found: dict[str, int]) -> Golden:
     """Return an entry with our own counts for what nobody else has counted. What is external stays as it is."""
-    external = {count for _, _, count, _ in _expected(golden | {"self": {}})}
+    external = {count for _, _, count, _ in expected(golden | {"self": {}})}
     return golden | {"self": {count: found[count] for count in COUNTS if count not in external}}
 
 

@@ -5,6 +5,7 @@
 
 import copy
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from kerasnets import models
 from kerasnets.models import complexity
 
 GOLDENS = goldens.load()
+DOCS = Path(__file__).parent.parent / "docs" / "models.md"
 DEEP = ("101", "152", "110", "1202")  # half a second each, or eight
 
 
@@ -111,3 +113,14 @@ def test_writing_again_leaves_what_is_external(monkeypatch: pytest.MonkeyPatch, 
 
 def test_the_file_is_as_the_command_writes_it() -> None:
     assert goldens.FILE.read_text(encoding="utf-8") == goldens.dump(GOLDENS)
+
+
+def test_the_docs_compare_the_golden_counts() -> None:
+    text = DOCS.read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([\w.= ]+)`(?: \(CIFAR\))? \| ([\d,]+) \(([\d,]+)\) \|", text, re.MULTILINE)
+    assert len(rows) == 18
+    ours = {goldens.label(golden).lower(): golden for golden in GOLDENS}
+    for label, *numbers in rows:
+        counts = {count: value for _, _, count, value in goldens.expected(ours[label])}
+        found = [int(number.replace(",", "")) for number in numbers]
+        assert found == [counts["trainable"], counts["parameters"]], label

@@ -3,6 +3,7 @@
 import io
 import itertools
 import re
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -14,6 +15,7 @@ from kerasnets.models.drawing.shapes import FILLS, INK, LINES, Box, Ground, Line
 from kerasnets.models.shown import Shown
 
 SVG = "{http://www.w3.org/2000/svg}"
+DOCS = Path(__file__).parents[2] / "docs"
 MODELS: list[tuple[str, dict[str, Any]]] = [
     ("resnet18", {}),
     ("resnet50", {}),
@@ -208,3 +210,12 @@ def test_every_model_can_be_drawn(name: str, outlined: Any) -> None:
     page = drawing.page(model, name, [])
     assert page.width < 1700 and page.height < 1200
     assert complexity.stages(model)[-1].name in {box.words[0] for box in boxes(page, "head")}
+
+
+@pytest.mark.parametrize("path", sorted(DOCS.glob("pictures/*.svg")), ids=lambda path: path.stem)
+def test_pictures_in_the_docs_are_of_the_models_as_they_are(path: Path) -> None:
+    root = ElementTree.fromstring(path.read_bytes())
+    shown = ElementTree.fromstring(Shown.of(path.stem, {}, None, None).picture("svg"))
+    for tag in ("title", "desc", "text"):
+        there, made = ([found.text for found in tree.iter(f"{SVG}{tag}")] for tree in (root, shown))
+        assert there == made, f"to draw it again: kerasnets models {path.stem} --draw {path}"
