@@ -52,6 +52,8 @@ def models(
             raise UserError("--input-size, --classes, --table and --draw need the name of a model")
         _list(as_json)
         return
+    if specs.is_own(name):
+        raise UserError(f"{name} is a model of your own; `kerasnets models` shows those of kerasnets")
     if draw:
         _check(draw)
     import_tensorflow()

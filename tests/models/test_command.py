@@ -144,6 +144,7 @@ def test_where_nothing_can_be_written(tmp_path: Path) -> None:
         (("resnet50", "shortcut"), "'shortcut' is not of the form key=value"),
         (("resnet50", "blocks=[1"), "'blocks=[1': the value is no valid YAML"),
         (("--input-size", "32"), "--input-size, --classes, --table and --draw need the name of a model"),
+        (("nets:small",), "nets:small is a model of your own; `kerasnets models` shows those of kerasnets"),
         (("--table",), "--input-size, --classes, --table and --draw need the name of a model"),
         (("resnet8", "--draw", "picture.pdf"), "--draw picture.pdf: pictures are .svg or .png files"),
         (("resnet8", "--draw", "picture"), "--draw picture: pictures are .svg or .png files"),
