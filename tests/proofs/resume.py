@@ -23,7 +23,11 @@ from rich.table import Table
 TESTS = Path(__file__).parent.parent
 sys.path.insert(0, str(TESTS))
 
-from killing import PHASES  # noqa: E402  (after the path is set)
+from kerasnets.console import import_tensorflow  # noqa: E402  (after the path is set)
+
+import_tensorflow()  # without its messages
+
+from killing import PHASES  # noqa: E402
 from same_runs import differences  # noqa: E402
 from small_runs import SMALL, SMALL_GOOGLENET  # noqa: E402
 
