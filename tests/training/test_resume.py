@@ -5,7 +5,6 @@ import resource
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 from killing import PHASES, places
 from same_runs import differences
 from small_runs import SMALL, SMALL_GOOGLENET
+from stopped_runs import command, crashed, killed
 
 from kerasnets import config as configs
 from kerasnets.errors import Interrupted, UserError
@@ -25,25 +25,6 @@ from kerasnets.training.checkpoint.store import ARRAYS, Store, read
 from kerasnets.training.resume import resume
 
 Train = Callable[..., Run]
-TESTS = Path(__file__).parent.parent
-
-
-class Crash(Exception):
-    """Stands for a kill: nothing more is written."""
-
-
-def crash(monkeypatch: pytest.MonkeyPatch, batches: int) -> None:
-    """Have training end at the beginning of a batch."""
-    begin, calls = Callbacks.on_train_batch_begin, 0
-
-    def counted(self: Callbacks, batch: int, logs: Any = None) -> None:
-        nonlocal calls
-        calls += 1
-        if calls > batches:
-            raise Crash
-        begin(self, batch, logs)
-
-    monkeypatch.setattr(Callbacks, "on_train_batch_begin", counted)
 
 
 @pytest.fixture
@@ -51,22 +32,6 @@ def copied(resnet_run: Run, tmp_path: Path) -> Path:
     """A run that is finished, to be changed."""
     shutil.copytree(resnet_run.path, tmp_path / "run")
     return tmp_path / "run"
-
-
-def command(*words: str) -> list[str]:
-    return [sys.executable, "-m", "kerasnets", "train", *words]
-
-
-def killed(phase: str, count: int, milliseconds: float, *words: str) -> None:
-    """Run the command line until it is killed."""
-    driver = [sys.executable, str(TESTS / "killing.py"), phase, str(count), str(milliseconds), "--", "train", *words]
-    done = subprocess.run(driver, capture_output=True, text=True, timeout=300, env=environment())
-    assert done.returncode == -signal.SIGKILL, done.stderr
-    assert f"killed in {phase}" in done.stderr
-
-
-def environment() -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS.parent), str(TESTS)])}
 
 
 def test_the_points_at_which_runs_are_killed_exist() -> None:
@@ -88,13 +53,6 @@ def test_killed_again_and_again_it_ends_as_if_it_had_not_been(resnet_run: Run, t
     assert differences(resnet_run.path, Path(run)) == []
     again = subprocess.run(command("--resume", run), check=True, capture_output=True, text=True, timeout=60)
     assert f"run {run} is finished: 2 epochs" in again.stderr and "best epoch" in again.stdout
-
-
-def crashed(run: Path, words: list[str], batches: int, train_small: Train, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Train until training ends as if it were killed."""
-    with monkeypatch.context() as patch, pytest.raises(Crash):
-        crash(patch, batches)
-        train_small(run, words)
 
 
 @pytest.mark.slow
