@@ -13,7 +13,7 @@ from kerasnets.telemetry.record import ACTIVATION, GRADIENT
 
 def _decades(values: np.ndarray, at: Thresholds) -> np.ndarray:
     """Return the decades that a size of the gradient loses on its way back to the first layer, `[T]`; NaN: no line."""
-    fits = [slope(row, int(at["least_kernels"])) for row in values]
+    fits = [slope(row[~np.isnan(row)], int(at["least_kernels"])) for row in values]  # NaN: frozen at that step
     return np.array([fit.decades if fit and fit.explained >= at["explained"] else np.nan for fit in fits])
 
 
@@ -82,7 +82,7 @@ def _exploding(evidence: Evidence, at: Thresholds) -> Finding | None:
         return None
     when = int(np.flatnonzero(sick)[0])
     step = int(series.steps[when])
-    largest = np.argsort(series["std"][when])[::-1][:3]
+    largest = np.argsort(np.nan_to_num(series["std"][when]))[::-1][:3]
     names = tuple(series.names[place] for place in sorted(largest))
     growth = float(np.nanmedian(gained[sick])) if np.isfinite(gained[sick]).any() else 0.0
     return Finding(

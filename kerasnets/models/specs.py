@@ -7,9 +7,10 @@ GoogLeNet, Szegedy et al. 2014 (arXiv:1409.4842); LeNet-5, LeCun et al. 1998.
 import abc
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from kerasnets.errors import UserError, nearest
+from kerasnets.models.stages import Stages
 from kerasnets.models.values import FLAG, Choice, Counts, Number, option, override
 
 ACTIVATIONS = (
@@ -22,6 +23,9 @@ INITIALIZERS = (
 )
 SMALL_STEM_UP_TO = 64  # pixels of the shorter side: with stem=auto, larger inputs get the ImageNet stem
 STEMS = ("auto", "imagenet", "small")
+MAIN_HEAD = "softmax"  # of models with one head; of several, the last is the real one
+HEADS = ("softmax0", "softmax1", "softmax2")
+INCEPTION_MODULES = ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,6 +51,10 @@ class Options(abc.ABC):
     @abc.abstractmethod
     def smallest_input(self) -> int:
         """Return the least height and width in pixels, for options whose stem is resolved."""
+
+    @abc.abstractmethod
+    def stages(self) -> Stages:
+        """Return the names with which the layers' names begin, stage by stage."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -88,6 +96,9 @@ class ResNetOptions(Options):
     def smallest_input(self) -> int:
         return (4 if self.stem == "imagenet" else 1) * 2 ** (len(self.blocks) - 1)
 
+    def stages(self) -> Stages:
+        return Stages(("conv1",), tuple(f"conv{number}" for number in range(2, 2 + len(self.blocks))), (MAIN_HEAD,))
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GoogLeNetOptions(Options):
@@ -107,6 +118,10 @@ class GoogLeNetOptions(Options):
     def smallest_input(self) -> int:
         return 32 if self.stem == "imagenet" else 16
 
+    def stages(self) -> Stages:
+        heads = HEADS if self.auxiliary else (MAIN_HEAD,)
+        return Stages(("conv1", "conv2"), tuple(f"inception_{module}" for module in INCEPTION_MODULES), heads)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LeNetOptions(Options):
@@ -120,6 +135,9 @@ class LeNetOptions(Options):
 
     def smallest_input(self) -> int:
         return 12 if self.padding == "same" else 16  # leaves 2x2 for the second pooling
+
+    def stages(self) -> Stages:
+        return Stages(("conv1",), ("conv2", "fc3", "fc4"), (MAIN_HEAD,))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,9 +161,6 @@ class Row:
     source: str
     note: str = ""
 
-
-MAIN_HEAD = "softmax"  # of models with one head; of several, the last is the real one
-HEADS = ("softmax0", "softmax1", "softmax2")
 
 _IMAGENET = {
     18: ("basic", (2, 2, 2, 2)),
@@ -225,12 +240,13 @@ def row(name: str) -> Row:
     return _cifar(layers, kind)
 
 
-def options(name: str, overrides: Mapping[str, object]) -> Options:
+def options(name: str, overrides: Mapping[str, object], others: Sequence[str] = ()) -> Options:
     """Return a model's options with the overrides applied, each in its declared type.
 
-    Raises UserError with one line for each unknown name, value that is not allowed, or option without effect.
+    Raises UserError with one line for each unknown name, value that is not allowed, or option without effect; `others`
+    are names that may have been meant, beside the options'.
     """
-    changed, problems = override(row(name).options, overrides, name)
+    changed, problems = override(row(name).options, overrides, name, others)
     problems += [] if problems else changed.problems()
     if problems:
         raise UserError("\n".join(problems))

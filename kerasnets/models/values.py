@@ -1,7 +1,7 @@
 """Kinds of option values: what an option takes, said in words and checked strictly. Imports no Keras."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from kerasnets.errors import nearest
@@ -100,14 +100,19 @@ def option(default: object, kind: Kind, meaning: str, **needs: object) -> Any:
     return dataclasses.field(default=default, metadata={"kind": kind, "meaning": meaning, "needs": needs})
 
 
-def override(options: Any, overrides: Mapping[str, object], owner: str) -> tuple[Any, list[str]]:
-    """Return the options dataclass with the overrides applied, and every problem with them in words."""
+def override(
+    options: Any, overrides: Mapping[str, object], owner: str, others: Sequence[str] = ()
+) -> tuple[Any, list[str]]:
+    """Return the options dataclass with the overrides applied, and every problem with them in words.
+
+    `others` are names that are no options but may have been meant.
+    """
     known = {field.name: field for field in dataclasses.fields(options)}
     changes: dict[str, object] = {}
     problems = []
     for key, value in overrides.items():
         if key not in known:
-            hint = nearest(key, known) or f"; its options: {', '.join(known)}"
+            hint = nearest(key, [*known, *others]) or f"; its options: {', '.join(known)}"
             problems.append(f"model.{key} is not an option of {owner}{hint}")
             continue
         try:

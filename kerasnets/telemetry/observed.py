@@ -1,6 +1,8 @@
 """The training step with observers: a Keras model that holds a network and lets observers see each step of `fit`."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from itertools import product
 from typing import Any
 
 import keras
@@ -8,6 +10,7 @@ import tensorflow as tf
 
 from kerasnets.telemetry import replicas
 from kerasnets.telemetry.accumulation import Batch, Given, Rest, accumulate
+from kerasnets.telemetry.frozen import Frozen
 from kerasnets.telemetry.observers import Forward, Level, Observer
 from kerasnets.telemetry.replicas import state
 from kerasnets.telemetry.taps import named_outputs, tap
@@ -31,6 +34,7 @@ class ObservedModel(keras.Model):
             the batch: its statistics are of fewer images, and its moving statistics move at each part. Observers see
             the whole batch's loss and gradients, and the first part's outputs, activations and heads' gradients. Not
             with `jit_compile`.
+        frozen: variables that are not trained, or not yet: no gradient of theirs is computed, and observers get None.
 
     Attributes:
         first_batch: batches of this epoch that `pass_over` leaves out.
@@ -45,9 +49,12 @@ class ObservedModel(keras.Model):
         observers: Sequence[Observer] = (),
         name: str | None = None,
         accumulate: int = 1,
+        frozen: Frozen = Frozen(),  # noqa: B008  (frozen)
     ) -> None:
         super().__init__(name=name)
         self.net = net
+        self.frozen = frozen
+        self._left = frozen.at(1)
         self.observers = tuple(observers)
         self.accumulate = accumulate
         self._forward: Callable[..., Any] = net
@@ -89,14 +96,19 @@ class ObservedModel(keras.Model):
         found, cut = replicas.run(lambda x: self.net(x, training=training), images)
         return tf.nest.map_structure(cut, found)
 
+    @property
+    def trained(self) -> list[Any]:
+        """Return the variables that the step that comes trains."""
+        return [variable for variable in self.net.trainable_variables if variable.path not in self._left]
+
     def make_train_function(self, force: bool = False) -> None:
-        """Make what `fit` calls: the graph of the level that observers want for the step that comes."""
+        """Make what `fit` calls: the graph for what is frozen in the step that comes, and for what observers want."""
         if self.train_function is not None and not force:
             return
         graphs = {}
-        for level in Level:
+        for kind in product(Level, {self.frozen.names, frozenset[str]()}):
             super().make_train_function(force=True)
-            graphs[level] = self.train_function
+            graphs[kind] = self.train_function
 
         def function(iterator: Any) -> Any:
             if self._passing:
@@ -105,8 +117,9 @@ class ObservedModel(keras.Model):
             steps, done = self.steps_per_execution, self.steps_done
             coming = range(done + 1, done + 1 + steps)
             self._level = max((observer.level(coming) for observer in self.observers), default=Level.STEP)
+            self._left = self.frozen.at(done + 1)
             try:
-                logs = graphs[self._level](iterator)  # traced at its first call, for the level that is set
+                logs = graphs[self._level, self._left](iterator)  # traced at its first call, for what is set
             finally:
                 self._level = Level.STEP
             self._done += steps
@@ -127,7 +140,7 @@ class ObservedModel(keras.Model):
         return self._compute_loss(images, targets, outputs, weights, training=True) * replicas.count()  # Keras divides
 
     def final(self, gradients: Gradients) -> Gradients:
-        """Return the gradients as the optimizer gets them: here, unchanged; `compile`'s optimizer may clip them."""
+        """Return the gradients of `trained` as the optimizer gets them: here, unchanged; `compile`'s may clip them."""
         return gradients
 
     def measured(self, outputs: Any, targets: Any, weights: Any, images: tf.Tensor, loss: tf.Tensor) -> dict[str, Any]:
@@ -138,10 +151,10 @@ class ObservedModel(keras.Model):
     def train_step(self, data: Any) -> dict[str, Any]:
         images, targets, weights = batch = keras.utils.unpack_x_y_sample_weight(data)
         self._counted.assign_add(1)
-        variables = self.net.trainable_variables
+        variables = self.trained
         share = _share(images)
         first, rest = self._accumulated(batch, share)
-        with tf.GradientTape(persistent=self._level >= Level.HEADS) as tape:
+        with self._tape(persistent=self._level >= Level.HEADS) as tape:
             outputs, activations = self._run(first[0], training=True)
             own_loss = _weighted(self.objective(outputs, first[1], first[2], first[0]), share)
             scaled = self.optimizer.scale_loss(own_loss)
@@ -150,9 +163,9 @@ class ObservedModel(keras.Model):
         own = _dense(self._rescaled(tape.gradient(scaled, variables), up=False))
         gradients = self._summed(rest.gradients(own) if rest else own)
         norm = tf.linalg.global_norm([gradient for gradient in gradients if gradient is not None])
-        self._observe(lambda observer: observer.gradients(gradients, norm))
+        self._observe(lambda observer: observer.gradients(self._of_all(gradients), norm))
         final = self.final(gradients)
-        self._observe(lambda observer: observer.clipped(final))
+        self._observe(lambda observer: observer.clipped(self._of_all(final)))
         self._apply(final, variables)
         self._observe(lambda observer: observer.applied())
         logs = self.measured(rest.outputs(outputs) if rest else outputs, targets, weights, images, loss)
@@ -168,13 +181,13 @@ class ObservedModel(keras.Model):
             return batch, None
         if self.jit_compile:
             raise ValueError("gradients cannot be accumulated under XLA: compile with jit_compile=False")
-        outputs, variables = tf.nest.flatten(self.net.output), self.net.trainable_variables
+        outputs, variables = tf.nest.flatten(self.net.output), self.trained
         return accumulate(batch, self.accumulate, lambda part: self._do(part, share), variables, outputs)
 
     def _do(self, part: Batch, share: tf.Tensor | None) -> Given:
         images, targets, weights = part
-        variables = self.net.trainable_variables
-        with tf.GradientTape() as tape:
+        variables = self.trained
+        with self._tape() as tape:
             outputs = self.net(images, training=True)
             loss = _weighted(self.objective(outputs, targets, weights, images), share)
             scaled = self.optimizer.scale_loss(loss)
@@ -182,6 +195,19 @@ class ObservedModel(keras.Model):
         pairs = zip(found, variables, strict=True)
         gradients = [tf.zeros(v.shape, v.dtype) if g is None else g for g, v in pairs]
         return Given(gradients, tf.cast(loss, tf.float32), tf.nest.flatten(outputs))
+
+    @contextlib.contextmanager
+    def _tape(self, persistent: bool = False) -> Iterator[tf.GradientTape]:
+        """Record for gradients of `trained` alone: of what comes before the first of them nothing is kept."""
+        with tf.GradientTape(persistent=persistent, watch_accessed_variables=not self._left) as tape:
+            if self._left:
+                tape.watch([variable.value for variable in self.trained])
+            yield tape
+
+    def _of_all(self, gradients: Gradients) -> Gradients:
+        """Return gradients of `trained` as gradients of all variables, None for those that are frozen."""
+        found = dict(zip(map(id, self.trained), gradients, strict=True))
+        return [found.get(id(variable)) for variable in self.net.trainable_variables]
 
     def _observe(self, look: Callable[[Observer], None]) -> None:
         for observer in self.observers:
@@ -235,8 +261,8 @@ class ObservedModel(keras.Model):
     def _of_head(self, tape: tf.GradientTape, loss: tf.Tensor, output: tf.Tensor) -> Gradients:
         """Return what reaches the variables through one output alone."""
         through = tape.gradient(loss, output)
-        found = tape.gradient(output, self.net.trainable_variables, output_gradients=through)
-        return self._summed(_dense(self._rescaled(found, up=False)))
+        found = tape.gradient(output, self.trained, output_gradients=through)
+        return self._of_all(self._summed(_dense(self._rescaled(found, up=False))))
 
     def _rescaled(self, gradients: Gradients, up: bool) -> Gradients:
         """Take float16's loss scale out of gradients, or put it back, which its optimizer expects."""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from kerasnets.telemetry.frozen import Frozen
 from kerasnets.telemetry.observers import Forward, Level, Observer, Watched, when
 from kerasnets.telemetry.record import (
     ACTIVATION,
@@ -102,6 +103,7 @@ class Probe(Observer):
         histograms: take histograms; `pause_histograms` stops that.
         clipping: gradients are clipped, so what the optimizer gets is looked at as well.
         often: up to this step the loss in inference mode is measured at every sample.
+        frozen: variables without gradients and updates, of which nothing is said then.
 
     Attributes:
         wanted: the interval that was set last.
@@ -117,8 +119,10 @@ class Probe(Observer):
         histograms: bool = True,
         clipping: bool = False,
         often: int = 1000,
+        frozen: Frozen = Frozen(),  # noqa: B008  (frozen)
     ) -> None:
         super().__init__()
+        self._frozen = frozen
         self._first_every = self._interval = self.wanted = every
         self.shared = False
         self._passes_every = passes_every
@@ -283,6 +287,8 @@ class Probe(Observer):
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = kinds[UPDATE].moments[:, STATISTICS.index("l2")] / self._before_norm.numpy()
         kinds[UPDATE].extras["ratio"] = np.where(np.isfinite(ratio), ratio, np.nan)
+        if left := self._frozen.at(step):
+            kinds |= {kind: _unseen(kinds[kind], left) for kind in (GRADIENT, CLIPPED, UPDATE) if kind in kinds}
         dead: dict[str, np.ndarray] = {}
         if self._activations:
             dead = self._add_activations(kinds[ACTIVATION])
@@ -328,6 +334,14 @@ class Probe(Observer):
             steps_per_epoch=steps_per_epoch,
             clipping=self._clipping,
         )
+
+
+def _unseen(kind: Kind, names: frozenset[str]) -> Kind:
+    """Leave out the numbers of some variables, so that all samples have the same rows."""
+    gone = np.isin(kind.names, list(names))
+    counts = kind.counts if kind.counts is None else np.where(gone[:, None], 0, kind.counts)
+    extras = {name: np.where(gone, np.nan, values) for name, values in kind.extras.items()}
+    return Kind(kind.names, np.where(gone[:, None], np.float32(np.nan), kind.moments), counts, extras)
 
 
 def _reached(kind: Kind) -> Kind:

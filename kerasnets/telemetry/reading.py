@@ -23,8 +23,9 @@ the whole batch, and over all batches sampled since the epoch began; share of sa
 _KEYS = (*STATISTICS, *EXTRAS)
 _DIGITS = 15
 """Of a step's number, at most: a float holds it exactly."""
-_SPARSE = 100
-"""Times as many cells as rows that a table of steps and tensors may have, which are nearly all sampled together."""
+_SPARSE, _MANY = 300, 500_000
+"""Times as many cells as rows that a large table of steps and tensors may have, and the cells from which it is large.
+Tensors are nearly all sampled together, but those that are frozen at first."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,8 +141,10 @@ class StatisticsTable:
 
     def _series(self, kind: str, found: dict[int, dict[str, np.ndarray]]) -> Series:
         steps = sorted(found)
-        names = tuple(dict.fromkeys(name for step in steps for name in found[step]))
-        if len(steps) * len(names) > _SPARSE * sum(len(rows) for rows in found.values()):
+        fullest = max(found.values(), key=len, default={})  # so that what is frozen at first has its place
+        names = tuple(dict.fromkeys((*fullest, *(name for step in steps for name in found[step]))))
+        cells, rows = len(steps) * len(names), sum(len(rows) for rows in found.values())
+        if cells > max(_MANY, _SPARSE * rows):
             raise UserError(f"{self._path} is damaged: its rows of kind '{kind}' name {len(names):,} tensors")
         place = {name: index for index, name in enumerate(names)}
         values = np.full((len(steps), len(names), len(_KEYS)), np.nan, np.float32)

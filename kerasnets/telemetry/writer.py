@@ -181,6 +181,8 @@ def _rows(kind: Kind) -> list[tuple[str, dict[str, float]]]:
     """Return (name, statistic or extra -> value), without what was not measured."""
     rows = []
     for place, (name, moments) in enumerate(zip(kind.names, kind.moments.tolist(), strict=True)):
+        if math.isnan(moments[_NAN]):  # how many entries are NaN is a number wherever somebody looked
+            continue
         extras = {extra: float(values[place]) for extra, values in kind.extras.items()}
         known = {extra: value for extra, value in extras.items() if not math.isnan(value)}
         rows.append((name, dict(zip(STATISTICS, moments, strict=True)) | known))

@@ -15,7 +15,21 @@ from kerasnets.telemetry import replicas
 _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 
-class FusedBatchNormalization(keras.layers.BatchNormalization):
+class FreezableBatchNormalization(keras.layers.BatchNormalization):
+    """Batch normalisation that while it is frozen uses its moving statistics in training too, and leaves them alone.
+
+    Attributes:
+        frozen: read where a graph is traced. `trainable=False` would do the same, but also take its variables away from
+            the network's trainable ones, which optimizer, observers and checkpoints know by their places.
+    """
+
+    frozen = False
+
+    def call(self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
+        return super().call(inputs, training=bool(training) and not self.frozen, mask=mask)
+
+
+class FusedBatchNormalization(FreezableBatchNormalization):
     """Batch normalisation (Ioffe, Szegedy 2015) of `[N, H, W, C]` by TensorFlow's fused kernel."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -23,7 +37,7 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         super().__init__(autocast=False, **kwargs)
 
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
-        learns = bool(training) and self.trainable
+        learns = bool(training) and self.trainable and not self.frozen
         channels = inputs.shape[-1]
         scale = self.gamma.value if self.scale else tf.ones(channels)
         offset = self.beta.value if self.center else tf.zeros(channels)
@@ -53,7 +67,7 @@ class SynchronizedBatchNormalization(FusedBatchNormalization):
     """
 
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
-        if not (training and self.trainable):
+        if not (training and self.trainable and not self.frozen):
             return super().call(inputs, training=False)
         images = tf.cast(inputs, tf.float32)
         centre = tf.stop_gradient(self.moving_mean.value)
@@ -108,6 +122,7 @@ def make_fast(plain: keras.Model, precision: str = "float32", synchronized: bool
         if kind is keras.layers.BatchNormalization and len(layer.output.shape) == 4:
             kind = SynchronizedBatchNormalization if synchronized else FusedBatchNormalization
         elif kind is keras.layers.BatchNormalization:
+            kind = FreezableBatchNormalization
             settings["synchronized"] = synchronized
         return kind.from_config(settings)
 

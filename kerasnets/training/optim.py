@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from kerasnets.config import Training
+from kerasnets.training.layerwise import Rates, layerwise
 from kerasnets.training.nonfinite import RateFactor
 from kerasnets.training.step import is_kernel
 
@@ -54,11 +55,16 @@ def schedule(training: Training, steps_per_epoch: int) -> keras.optimizers.sched
 
 
 def optimizer(
-    training: Training, steps_per_epoch: int, variables: Sequence[Any], factor: RateFactor | None = None
+    training: Training,
+    steps_per_epoch: int,
+    variables: Sequence[Any],
+    factor: RateFactor | None = None,
+    rates: Rates = Rates(),  # noqa: B008  (frozen)
 ) -> keras.optimizers.Optimizer:
     """Return the optimizer, built over `variables`; decoupled weight decay leaves all but kernels alone.
 
-    `factor` multiplies the schedule, so that the rate can be lowered while training.
+    `factor` multiplies the schedule, so that the rate can be lowered while training; `rates` says where it differs from
+    layer to layer.
     """
     rate = schedule(training, steps_per_epoch)
     common: dict[str, Any] = {
@@ -68,13 +74,18 @@ def optimizer(
         "use_ema": training.ema is not None,
         "ema_momentum": training.ema or 0.99,
     }
+    kinds: dict[str, Any] = {
+        "sgd": keras.optimizers.SGD,
+        "adam": keras.optimizers.Adam,
+        "adamw": keras.optimizers.AdamW,
+    }
+    kind = kinds[training.optimizer] if rates.alike else layerwise(kinds[training.optimizer])
     if training.optimizer == "sgd":
-        made = keras.optimizers.SGD(momentum=training.momentum, nesterov=training.nesterov, **common)
+        made = kind(momentum=training.momentum, nesterov=training.nesterov, **common)
     else:
-        kinds = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW}
-        made = kinds[training.optimizer](
-            beta_1=training.beta_1, beta_2=training.beta_2, epsilon=training.epsilon, **common
-        )
+        made = kind(beta_1=training.beta_1, beta_2=training.beta_2, epsilon=training.epsilon, **common)
+    if not rates.alike:
+        made.set_rates(rates, variables)
     if common["weight_decay"]:
         made.exclude_from_weight_decay(var_list=[variable for variable in variables if not is_kernel(variable)])
     if training.precision == "float16":

@@ -9,10 +9,12 @@ import tensorflow as tf
 
 from kerasnets.models.specs import Head
 from kerasnets.telemetry import replicas
+from kerasnets.telemetry.frozen import Frozen
 from kerasnets.telemetry.observed import Gradients, ObservedModel
 from kerasnets.telemetry.observers import Observer
 from kerasnets.telemetry.replicas import Average, Flags
 from kerasnets.telemetry.validation import ValidationCounts
+from kerasnets.training.fast import FreezableBatchNormalization
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Trainer(ObservedModel):
         counts: gathers what the main head says of each validation batch.
         accumulate: parts in which a batch goes through the network, see `ObservedModel`.
         flags: what workers tell each other at each batch, in training and validation.
+        frozen: variables that are not trained, or not yet; batch normalisation with such is in inference mode.
     """
 
     def __init__(
@@ -61,8 +64,9 @@ class Trainer(ObservedModel):
         counts: ValidationCounts | None = None,
         accumulate: int = 1,
         flags: Flags | None = None,
+        frozen: Frozen = Frozen(),  # noqa: B008  (frozen)
     ) -> None:
-        super().__init__(net, observers, name="trainer", accumulate=accumulate)
+        super().__init__(net, observers, name="trainer", accumulate=accumulate, frozen=frozen)
         self.counts = counts
         self.flags = flags
         self.heads = tuple(heads)
@@ -81,6 +85,12 @@ class Trainer(ObservedModel):
         """Return float32 logits `[N, K]` by head name."""
         return self._logits(self._outputs(images, training))
 
+    def train_step(self, data: Any) -> dict[str, Any]:
+        for layer in self.net.layers:  # while the graph is traced, which is one of a phase
+            if isinstance(layer, FreezableBatchNormalization):
+                layer.frozen = any(variable.path in self._left for variable in layer.weights)
+        return super().train_step(data)
+
     def objective(self, outputs: Any, targets: tf.Tensor, weights: Any, images: tf.Tensor) -> tf.Tensor:
         """Return the heads' weighted losses, summed."""
         losses = self._cross_entropies(outputs, targets)
@@ -91,7 +101,7 @@ class Trainer(ObservedModel):
         if self.clip is not None:
             gradients = self.clip(gradients)
         if self.goal.l2:
-            pairs = zip(gradients, self.net.trainable_variables, strict=True)
+            pairs = zip(gradients, self.trained, strict=True)
             gradients = [g + self.goal.l2 * v.value if is_kernel(v) else g for g, v in pairs]
         return gradients
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerasnets.training.fast import FusedBatchNormalization, make_fast
+from kerasnets.training.fast import FreezableBatchNormalization, FusedBatchNormalization, make_fast
 
 
 def plain() -> keras.Model:
@@ -43,7 +43,7 @@ def test_outputs_gradients_and_moving_statistics_equal_those_of_plain_layers() -
 def test_four_dimensional_normalisation_alone_is_fused() -> None:
     net = make_fast(plain()).net
     assert type(net.get_layer("bn")) is FusedBatchNormalization
-    assert type(net.get_layer("flat_bn")) is keras.layers.BatchNormalization
+    assert type(net.get_layer("flat_bn")) is FreezableBatchNormalization
 
 
 @pytest.mark.parametrize(("precision", "compute"), [("bfloat16", "bfloat16"), ("float16", "float16")])
