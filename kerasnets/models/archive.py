@@ -21,8 +21,9 @@ MOST_LAYERS = 20_000
 """ResNet-1202 has 4,212."""
 _LAYERS = frozenset(
     {
-        *("Activation", "Add", "AveragePooling2D", "BatchNormalization", "Concatenate", "Conv2D", "Dense", "Dropout"),
-        *("Flatten", "GlobalAveragePooling2D", "InputLayer", "LeakyReLU", "MaxPooling2D", "PReLU", "ZeroPadding2D"),
+        *("Activation", "AdaptiveAveragePooling2D", "Add", "AveragePooling2D", "BatchNormalization", "Concatenate"),
+        *("Conv2D", "Dense", "Dropout", "Flatten", "GlobalAveragePooling2D", "InputLayer", "LeakyReLU", "MaxPooling2D"),
+        *("PReLU", "ZeroPadding2D"),
     }
 )
 _OTHER_LAYERS = frozenset(

@@ -50,7 +50,7 @@ def build(chosen: Options, input_shape: tuple[int, int, int], classes: int, name
         if options.auxiliary and module in AUXILIARY:
             outputs[AUXILIARY[module]] = auxiliary_head(x, classes, options, name=AUXILIARY[module])
         if module in POOL_AFTER:
-            x = pool(x, name=POOL_AFTER[module])
+            x = pool(x, int(options.last_pool[0]) if module == "4e" else 3, name=POOL_AFTER[module])
     x = layers.GlobalAveragePooling2D(name="avg_pool")(x)
     if not options.auxiliary:
         return keras.Model(image, classifier(x, classes, options, name=MAIN_HEAD), name=name)
@@ -72,9 +72,9 @@ def stem(x: Tensor, options: GoogLeNetOptions) -> Tensor:
     return pool(x, name="pool2")
 
 
-def pool(x: Tensor, *, name: str) -> Tensor:
+def pool(x: Tensor, window: int = 3, *, name: str) -> Tensor:
     """Halve the resolution. At even sizes `same` is the original (Caffe's) rounding up, all on the right and below."""
-    return layers.MaxPooling2D(3, 2, "same", name=name)(x)
+    return layers.MaxPooling2D(window, 2, "same", name=name)(x)
 
 
 def inception(x: Tensor, channels: Channels, options: GoogLeNetOptions, *, name: str) -> Tensor:
@@ -88,7 +88,7 @@ def inception(x: Tensor, channels: Channels, options: GoogLeNetOptions, *, name:
     branches = [
         unit(x, scaled(channels.one, options), 1, options, name=f"{name}_1x1"),
         unit(three, scaled(channels.three, options), 3, options, name=f"{name}_3x3"),
-        unit(five, scaled(channels.five, options), 5, options, name=f"{name}_5x5"),
+        unit(five, scaled(channels.five, options), int(options.five[0]), options, name=f"{name}_5x5"),
         pooled,
     ]
     return layers.Concatenate(name=f"{name}_output")(branches)
@@ -98,9 +98,14 @@ def auxiliary_head(x: Tensor, classes: int, options: GoogLeNetOptions, *, name: 
     """Classify from the middle of the network (section 5): pooling, 1x1 to 128, dense 1024, dropout, logits.
 
     The paper pools 14x14 by 5x5/3 to 4x4. Other sizes are pooled to at most 4x4 by the rule that gives just that.
+    torchvision's windows are of different sizes or distances where 4 does not divide the size (adaptive).
     """
-    windows, strides = zip(*(pooling_to(4, size) for size in x.shape[1:3]), strict=True)
-    x = layers.AveragePooling2D(windows, strides, name=f"{name}_pool")(x)
+    if options.auxiliary_pool == "adaptive":
+        pooling = layers.AdaptiveAveragePooling2D(4, name=f"{name}_pool")
+    else:
+        windows, strides = zip(*(pooling_to(4, size) for size in x.shape[1:3]), strict=True)
+        pooling = layers.AveragePooling2D(windows, strides, name=f"{name}_pool")
+    x = pooling(x)
     x = unit(x, scaled(128, options), 1, options, name=name)
     x = layers.Flatten(name=f"{name}_flatten")(x)
     x = dense(x, scaled(1024, options), options, name=f"{name}_fc")

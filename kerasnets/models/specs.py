@@ -108,9 +108,19 @@ class GoogLeNetOptions(Options):
     bn_epsilon: float = option(1e-3, Number(0, 1, "neither"), "added to the variance", normalization="batch")
     lrn: bool = option(True, FLAG, "the paper's two local response normalisations")
     inception: str = option("reduced", Choice(("reduced", "naive")), "naive: no 1x1 reductions (figure 2a)")
+    five: str = option(
+        "5x5", Choice(("5x5", "3x3")), "kernel of the 5x5 branch; 3x3: torchvision's, which is one in spite of its name"
+    )
+    last_pool: str = option("3x3", Choice(("3x3", "2x2")), "window of the pooling before 5a; 2x2: torchvision's")
     width: float = option(1.0, Number(0, closed="neither"), "multiplies the channels of every convolution")
     stem: str = option("auto", Choice(STEMS), f"small: total stride 4, not 8; auto: small up to {SMALL_STEM_UP_TO} px")
     auxiliary: bool = option(True, FLAG, "the two auxiliary heads, on 4a and 4d")
+    auxiliary_pool: str = option(
+        "paper",
+        Choice(("paper", "adaptive")),
+        "paper: equal windows, to at most 4x4; adaptive: torchvision's, always to 4x4",
+        auxiliary=True,
+    )
     auxiliary_weight: float = option(0.3, Number(0), "loss weight of each auxiliary head", auxiliary=True)
     auxiliary_dropout: float = option(0.7, Number(0, 1), "rate in the auxiliary heads", auxiliary=True)
     dropout: float = option(0.4, Number(0, 1), "rate before the classifier")
@@ -171,6 +181,10 @@ _IMAGENET = {
 }
 _CIFAR = (20, 32, 44, 56, 110, 1202)
 _PLAIN = "plain: without shortcuts"
+_AS_TORCHVISION = "takes torchvision's weights: 3x3 for 5x5, a 2x2 pooling before 5a, auxiliary heads pooled to 4x4"
+_TORCHVISION = GoogLeNetOptions(
+    normalization="batch", lrn=False, five="3x3", last_pool="2x2", auxiliary_pool="adaptive", dropout=0.2
+)
 _AUXILIARY = "auxiliary heads pool to min(4, size) a side; at 14x14 that is the paper's 5x5/3"
 
 
@@ -190,8 +204,8 @@ def _cifar(layers: int, kind: str = "resnet") -> Row:
     return Row(f"{kind}{layers}", "resnet", options, (32, 32, 3), 10, source, note)
 
 
-def _googlenet(name: str, options: GoogLeNetOptions, source: str) -> Row:
-    return Row(name, "googlenet", options, (224, 224, 3), 1000, source, _AUXILIARY)
+def _googlenet(name: str, options: GoogLeNetOptions, source: str, note: str = _AUXILIARY) -> Row:
+    return Row(name, "googlenet", options, (224, 224, 3), 1000, source, note)
 
 
 MODELS: dict[str, Row] = {
@@ -208,6 +222,7 @@ MODELS: dict[str, Row] = {
             GoogLeNetOptions(normalization="batch", lrn=False),
             "arXiv:1409.4842 with the batch normalisation of Ioffe and Szegedy 2015, arXiv:1502.03167",
         ),
+        _googlenet("googlenet_torchvision", _TORCHVISION, "torchvision 0.28, models/googlenet.py", _AS_TORCHVISION),
         Row("lenet5", "lenet", LeNetOptions(), (28, 28, 1), 10, "LeCun et al. 1998, Proc. IEEE 86(11), section II.B"),
     )
 }

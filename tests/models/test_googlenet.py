@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
@@ -144,3 +145,24 @@ def test_auxiliary_head_without_dropout(outlined: Outlined) -> None:
 def test_strides_multiply_to_the_sizes(outlined: Outlined) -> None:
     strided = [layer for layer in outlined("googlenet").layers if getattr(layer, "strides", 1) in ((2, 2), 2)]
     assert np.prod([2 for _ in strided]) == 224 // 7
+
+
+def test_what_torchvision_changed(outlined: Outlined) -> None:
+    ours, theirs = outlined("googlenet_bn"), outlined("googlenet_torchvision")
+    pairs = zip(ours.layers, theirs.layers, strict=True)
+    different = {one.name for one, other in pairs if str(one.get_config()) != str(other.get_config())}
+    fives = {f"inception_{module}_5x5_conv" for module in MODULES}
+    assert different == fives | {"pool4", "softmax0_pool", "softmax1_pool", "dropout"}
+    assert theirs.get_layer("inception_3a_5x5_conv").kernel.shape == (3, 3, 16, 32)
+    assert theirs.get_layer("pool4").pool_size == (2, 2)
+    assert theirs.get_layer("dropout").rate == 0.2
+
+
+@pytest.mark.parametrize("size", [*range(2, 16), 28])
+def test_adaptive_pooling_is_that_of_pytorch(size: int) -> None:
+    """Window i of four covers floor(i n / 4) to ceil((i + 1) n / 4), as torch.nn.AdaptiveAvgPool2d documents."""
+    x = np.random.default_rng(size).random((2, size, size, 3), np.float32)
+    spans = [(size * i // 4, -(-size * (i + 1) // 4)) for i in range(4)]
+    rows = [[x[:, a:b, c:d].mean((1, 2)) for c, d in spans] for a, b in spans]
+    expected = np.stack([np.stack(row, axis=1) for row in rows], axis=1)
+    np.testing.assert_allclose(keras.layers.AdaptiveAveragePooling2D(4)(x), expected, rtol=1e-5)

@@ -28,7 +28,8 @@ def test_every_name() -> None:
     imagenet = ("18", "34", "50", "101", "152")
     cifar = ("20", "32", "44", "56", "110", "1202")
     expected = [f"{kind}{layers}" for kind in ("resnet", "plain") for layers in imagenet + cifar]
-    expected += ["resnet50v2", "resnet101v2", "resnet152v2", "googlenet", "googlenet_bn", "lenet5"]
+    expected += ["resnet50v2", "resnet101v2", "resnet152v2", "googlenet", "googlenet_bn"]
+    expected += ["googlenet_torchvision", "lenet5"]
     assert sorted(specs.MODELS) == sorted(expected)
     assert all(name == row.name for name, row in specs.MODELS.items())
 
