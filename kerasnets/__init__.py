@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from kerasnets.config import load as load_config
     from kerasnets.doctor.diagnose import diagnose
     from kerasnets.models import build as build_model
+    from kerasnets.models.pretrained import load as load_pretrained
     from kerasnets.run import Run
     from kerasnets.training.resume import resume
     from kerasnets.training.train import train
@@ -26,10 +27,11 @@ _HOMES = {
     "diagnose": ("kerasnets.doctor.diagnose", "diagnose"),
     "export": ("kerasnets.artifacts.export", "export"),
     "load_config": ("kerasnets.config", "load"),
+    "load_pretrained": ("kerasnets.models.pretrained", "load"),
     "resume": ("kerasnets.training.resume", "resume"),
     "train": ("kerasnets.training.train", "train"),
 }
-__all__ = ["Run", "build_model", "diagnose", "export", "load_config", "resume", "train"]
+__all__ = ["Run", "build_model", "diagnose", "export", "load_config", "load_pretrained", "resume", "train"]
 
 
 def __getattr__(name: str) -> Any:

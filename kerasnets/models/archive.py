@@ -173,32 +173,45 @@ def _check_weights(content: bytes, declared: int) -> None:
     """See that an HDF5 file holds its arrays itself, whole, and no fewer than the model wants."""
     import h5py
 
-    stored, seen = 0, set()
     with h5py.File(io.BytesIO(content), "r") as file:
-        waiting = [file["/"]]
-        while waiting:
-            group = waiting.pop()
-            for name in group:
-                if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-                    raise ValueError(f"its weights hold a link, {name!r}")
-                found = group[name]
-                address = h5py.h5o.get_info(found.id).addr
-                if address in seen:
-                    raise ValueError(f"its weights hold one thing twice, {name!r}")
-                seen.add(address)
-                if isinstance(found, h5py.Group):
-                    waiting.append(found)
-                else:
-                    stored += _stored(found, name)
+        stored = sum(int(dataset.nbytes) for dataset in plain_arrays(file).values())
     if stored < declared:
         raise ValueError(f"it declares {declared:,} bytes of weights, and holds {stored:,}")
 
 
-def _stored(dataset: Any, name: str) -> int:
-    """Return the bytes of an array that lies in the file as it is."""
+def plain_arrays(file: Any) -> dict[str, Any]:
+    """Return path -> dataset of an open `h5py.File`; nothing was followed out of it, and nothing read.
+
+    Raises:
+        ValueError: it holds a link, one thing twice, or an array that does not lie in it as it is.
+    """
+    import h5py
+
+    found: dict[str, Any] = {}
+    seen = set()
+    waiting = [file["/"]]
+    while waiting:
+        group = waiting.pop()
+        for name in group:
+            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                raise ValueError(f"its weights hold a link, {name!r}")
+            member = group[name]
+            address = h5py.h5o.get_info(member.id).addr
+            if address in seen:
+                raise ValueError(f"its weights hold one thing twice, {name!r}")
+            seen.add(address)
+            if isinstance(member, h5py.Group):
+                waiting.append(member)
+            else:
+                _check_plain(member, name)
+                found[member.name] = member
+    return found
+
+
+def _check_plain(dataset: Any, name: str) -> None:
+    """See that an array lies in the file as it is."""
     if dataset.external or dataset.is_virtual:
         raise ValueError(f"its weights are in another file, {name!r}")
     whole = dataset.chunks is None and dataset.id.get_storage_size() == dataset.nbytes
     if dataset.dtype.kind not in "fiub" or not whole:
         raise ValueError(f"its weights hold an array that is not plain, {name!r}")
-    return int(dataset.nbytes)
