@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 # Two processes share the tests, file by file: more of them would only wait for each other's TensorFlow.
 WORKERS := -n 2 --dist loadfile
 
-.PHONY: help setup train test test-fast lint format goldens proof-build proof-decode proof-digits proof-doctor proof-resume proof-scale proof-workers \
+.PHONY: help setup train test test-fast lint format goldens proof-build proof-decode proof-digits proof-doctor proof-parity proof-resume proof-scale proof-workers \
 	clean
 
 help:  ## list the targets
@@ -74,6 +74,19 @@ proof-digits: setup  ## five seeds of configs/digits-resnet20.yaml: accuracy and
 proof-doctor: setup  ## sick and healthy runs: thresholds set on one suite, tried on two others
 	$(BIN)/python tests/proofs/doctor.py
 
+PARITY := .venv-parity
+
+# torchvision and timm without what they ask for: torchvision wants a torch that it was built for, and needs none here.
+$(PARITY)/.installed: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "kerasnets needs Python 3.11, 3.12 or 3.13; name one: make PYTHON=/path/to/python3.12" >&2; exit 2; }
+	$(PYTHON) -m venv $(PARITY)
+	$(PARITY)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e . torch==2.13.0
+	$(PARITY)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps torchvision==0.28.0 timm==1.0.31
+	@touch $@
+
+proof-parity: $(PARITY)/.installed  ## the real torchvision and timm models against ours with their weights (needs torch: an environment of its own)
+	$(PARITY)/bin/python tests/proofs/parity.py
+
 proof-scale: setup  ## a million listed images: time to the first step, memory
 	$(BIN)/python tests/proofs/scale.py
 
@@ -84,4 +97,4 @@ proof-workers: setup  ## two and four processes are one, also when one is killed
 	$(BIN)/python tests/proofs/workers.py
 
 clean:  ## remove what was built, not runs or exported models
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(PARITY) build dist .pytest_cache .mypy_cache .ruff_cache
