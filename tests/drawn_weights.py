@@ -18,7 +18,9 @@ COUNT = 8
 def drawn(name: str, shape: tuple[int, ...]) -> np.ndarray:
     """Return a tensor of a PyTorch state dict: kernels after He, scales, biases and statistics that are not 0 and 1.
 
-    Scales are about a half, so that the sums of a hundred blocks stay small.
+    Scales are about a half, and those that end a bottleneck about a fifth, as training leaves them: with scales of 1,
+    ResNet-152's training logits in float32 are up to 7e-4 off its own in float64 (torchvision's, measured), and would
+    show nothing.
     """
     draw = np.random.RandomState(zlib.crc32(name.encode()))
     if len(shape) > 1:
@@ -26,7 +28,7 @@ def drawn(name: str, shape: tuple[int, ...]) -> np.ndarray:
     elif name.endswith("running_var"):
         values = draw.uniform(0.5, 1.5, shape)
     elif name.endswith("weight"):
-        values = draw.uniform(0.3, 0.7, shape)
+        values = draw.uniform(0.3, 0.7, shape) * (0.4 if ".bn3." in name else 1)
     else:
         values = draw.standard_normal(shape) * 0.1
     return values.astype(np.float32)

@@ -60,10 +60,10 @@ class Case(NamedTuple):
 
 
 CASES = (
-    *(Case("torchvision", name, name, {}, 96) for name in RESNETS),
+    *(Case("torchvision", name, name, {}, 64) for name in RESNETS),
     Case("torchvision", "googlenet", "googlenet_torchvision", GOOGLENET, 224),
-    *(Case("timm", name, name, {}, 96) for name in RESNETS),
-    Case("timm", "resnet26", "resnet50", {"blocks": [2, 2, 2, 2]}, 96),
+    *(Case("timm", name, name, {}, 64) for name in RESNETS),
+    Case("timm", "resnet26", "resnet50", {"blocks": [2, 2, 2, 2]}, 64),
 )
 
 
@@ -137,12 +137,14 @@ def gradients(case: Case, family: Any, weights: Path) -> dict[str, float]:
     gradient = real.compute(theirs, batch_there, labels()).gradients
     expected = {family.plain(name): family.to_ours(family.plain(name), value) for name, value in gradient.items()}
     keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
     try:
         model = build(case)
         pretrained.load(model, weights)
         ours = one_step(model, batch, labels()).gradients
     finally:
         keras.config.set_floatx("float32")
+        keras.config.set_dtype_policy("float32")
     found = {families.neutral(path): value for path, value in ours.items()}
     assert set(found) == set(expected)
     return {plain: differs(found[plain], expected[plain]) for plain in found}

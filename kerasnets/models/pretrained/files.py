@@ -3,7 +3,6 @@
 Arrays are float32; what is no floating-point number (counters, an optimizer's steps) is left out.
 """
 
-import io
 import pickle
 import re
 import zipfile
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kerasnets.errors import UserError
-from kerasnets.models import allow_depth, archive
+from kerasnets.models import archive, load
 
 if TYPE_CHECKING:
     import numpy as np
@@ -88,6 +87,8 @@ def _torch(path: Path) -> "Arrays":
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError("it holds more than tensors; save model.state_dict()") from error
+    except (RuntimeError, EOFError) as error:  # torch's own words are a page
+        raise ValueError("it is cut off, or damaged") from error
     tensors = _state_dict(state, torch.Tensor)
     memory = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors.values()}
     if max(sum(memory.values()), sum(tensor.nbytes for tensor in tensors.values())) > size:
@@ -117,11 +118,9 @@ def _hdf5(path: Path) -> "Arrays":
 
 
 def _keras(path: Path) -> "Arrays":
-    import h5py
+    import numpy as np
 
-    archive.check(path, allow_depth)
-    with zipfile.ZipFile(path) as members, h5py.File(io.BytesIO(members.read(archive.WEIGHTS)), "r") as file:
-        return _arrays(file)
+    return _floats((variable.path, np.asarray(variable)) for variable in load(path).weights)
 
 
 def _arrays(file: Any) -> "Arrays":
