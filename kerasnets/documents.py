@@ -126,6 +126,19 @@ class Pixels(TypedDict):
     mean_image: Literal["mean.npy"] | None
 
 
+class Begun(TypedDict):
+    """pretrained.json of a run."""
+
+    __pydantic_config__ = _LOOSE  # type: ignore[misc]
+    path: str
+    sha256: str
+    family: str
+    loaded: _Count
+    adapted: _Count
+    initial: _Count
+    unused: _Count
+
+
 class Tensor(TypedDict):
     """An input or output of a published version."""
 
@@ -157,6 +170,7 @@ class Manifest(TypedDict):
 SHAPES: dict[str, Any] = {
     **{"metrics.json": Metrics, "environment.json": Environment, "diagnosis.json": Diagnosis, "cost.json": Cost},
     **{"nonfinite.json": Troubles, "layers.json": Watched, "preprocessing.json": Pixels, "manifest.json": Manifest},
+    "pretrained.json": Begun,
 }
 """Name of a file -> what it holds; more may stand beside it."""
 

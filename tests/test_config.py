@@ -195,3 +195,49 @@ def test_words_are_kept_until_they_are_resolved() -> None:
     for name in ("batch", "rate"):
         with pytest.raises(UserError, match="is for `kerasnets train`, which .*; give a number here"):
             getattr(training, name)
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("model.freez=stem", "model.freez is not an option of resnet20; did you mean 'freeze'?"),
+        (
+            "model.freeze=conv5",
+            "model.freeze is 'conv5'; allowed: none, stem, a stage (conv1, conv2, conv3, conv4) or backbone, which is "
+            "all but the head; did you mean 'conv4'?",
+        ),
+        ("model.thaw_after=3", "model.thaw_after has no effect with model.freeze=none"),
+        (
+            "training.layer_multipliers.cnv2=3",
+            "training.layer_multipliers names 'cnv2', which is no stage of the model; did you mean 'conv2'?",
+        ),
+        ("training.layer_multipliers={stem: 0}", "training.layer_multipliers.stem: found '0', must be greater than 0"),
+        ("training.layer_decay=2", "training.layer_decay: found '2', must be less than or equal to 1"),
+        ("data.normalize=pretrained", "data.normalize=pretrained goes with model.pretrained, which is not given"),
+    ],
+)
+def test_what_is_wrong_about_transfer_is_one_sentence(word: str, said: str) -> None:
+    with pytest.raises(UserError) as raised:
+        configs.load("digits-resnet20", [word])
+    assert str(raised.value).splitlines()[1:] == [f"  {said}"]
+
+
+def test_a_thaw_leaves_epochs_to_train() -> None:
+    frozen = ["model.freeze=backbone", "model.thaw_after=25"]
+    with pytest.raises(UserError, match=r"  model.thaw_after=25 leaves none of the 25 epochs for what is thawed$"):
+        configs.load("digits-resnet20", frozen)
+    assert configs.load("digits-resnet20", [*frozen, "training.epochs=26"]).model.thaw_after == 25
+
+
+def test_what_is_said_of_transfer_is_no_option_of_the_model() -> None:
+    words = ["model.freeze=stem", "model.thaw_after=2", "model.pretrained=runs/a", "training.layer_decay=0.5"]
+    config = configs.load("digits-resnet20", [*words, "training.layer_multipliers={conv2: 0.1}"])
+    assert not config.model.options.keys() & {"freeze", "thaw_after", "pretrained", "name"}
+    assert (config.model.freeze, config.model.pretrained) == ("stem", Path("runs/a"))
+    assert config.training.layer_multipliers == {"conv2": 0.1}
+    assert configs.override(config, ["model.freeze=none", "model.thaw_after=none"]).model.freeze == "none"
+
+
+def test_the_schema_has_what_is_said_of_transfer_beside_each_models_options() -> None:
+    for family in configs.schema()["$defs"]["Model"]["anyOf"]:
+        assert {"name", "pretrained", "freeze", "thaw_after"} <= family["properties"].keys()

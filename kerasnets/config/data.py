@@ -84,8 +84,12 @@ class Data(Section):
     """crop: shorter side to size, central crop; squash: ignore the aspect ratio; pad: longer side to size."""
     crop_ratio: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Share of the resized shorter side that the central crop keeps (ImageNet recipes: 0.875)."""
-    normalize: Literal["dataset", "imagenet", "mean_image", "unit", "none"] = "dataset"
-    """dataset: mean and std of the training split; mean_image: subtract its mean picture; unit: 0..1; none: 0..255."""
+    normalize: Literal[
+        "auto", "dataset", "imagenet", "caffe", "symmetric", "mean_image", "unit", "none", "pretrained"
+    ] = "auto"
+    """dataset: mean and std of the training split; mean_image: subtract its mean picture; unit: 0..1; symmetric: -1..1;
+    caffe: subtract ImageNet's mean; none: 0..255; pretrained: as the run of model.pretrained did; auto: what
+    model.pretrained was trained with, else dataset."""
     skip_corrupt: bool = False
     """Leave unreadable files out (counted and listed in the run) instead of stopping."""
     cache: Literal["none", "memory", "disk"] = "none"

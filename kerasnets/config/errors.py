@@ -49,8 +49,8 @@ def _line(error: ErrorDetails, root: type[BaseModel]) -> str:
     if kind == "literal_error":
         expected = error["ctx"]["expected"]
         return f"{path}: found '{found}', allowed: {expected}{nearest(str(found), _expected(expected))}"
-    if kind == "value_error" and keys == ("model",):
-        return str(error["ctx"]["error"])  # the table of models names the keys itself
+    if kind == "value_error" and keys in ((), ("model",)):
+        return str(error["ctx"]["error"])  # names the keys itself
     if kind == "value_error":
         return f"{path}: {error['ctx']['error']}"
     if kind in ("model_type", "model_attributes_type"):

@@ -158,5 +158,6 @@ def schema() -> dict[str, Any]:
 
     document = Config.model_json_schema()
     document["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    document["$defs"]["Model"] = {"title": "Model", "anyOf": model_section()}
+    settings = {key: value for key, value in document["$defs"]["Model"]["properties"].items() if key != "name"}
+    document["$defs"]["Model"] = {"title": "Model", "anyOf": model_section(settings)}
     return document

@@ -1,14 +1,16 @@
 """The whole config, and its smaller sections: model, telemetry, export. Every key has its type, default and meaning."""
 
 from dataclasses import asdict
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
 from kerasnets.config.data import Data
-from kerasnets.config.fields import MOST, Count, OrNone, Positive, Section, in_parts
+from kerasnets.config.fields import MOST, Count, OrNone, Positive, Section, in_parts, none
 from kerasnets.config.training import Training
+from kerasnets.models.stages import Stages
 
 
 def _guess(value: object) -> object:
@@ -82,12 +84,18 @@ class Export(Section):
 
 
 class Model(Section):
-    """Name of a model of `kerasnets models` and any of its options, or a model of your own."""
+    """Name of a model of `kerasnets models` and any of its options, or a model of your own; and what it begins with."""
 
     model_config = ConfigDict(extra="allow")
 
     name: str
     """One of `kerasnets models`; or `package.module:function`, or the path of a `.keras` file."""
+    pretrained: Annotated[Path | None, OrNone] = None
+    """File or run whose weights training begins with: .safetensors, .pth, .h5, .keras, or a run directory."""
+    freeze: Annotated[str, BeforeValidator(lambda value: "none" if none(value) is None else value)] = "none"
+    """What is not trained: stem, a stage and all before it (such as conv3), backbone (all but the head), or none."""
+    thaw_after: Annotated[Annotated[int, Field(ge=1, le=MOST)] | None, OrNone] = None
+    """Epochs after which what is frozen is trained too; none: it stays frozen."""
 
     @model_validator(mode="before")
     @classmethod
@@ -97,10 +105,19 @@ class Model(Section):
 
         if not isinstance(raw, dict) or not isinstance(raw.get("name"), str):
             return raw
-        given = {key: _guess(value) for key, value in raw.items() if key != "name"}
+        own = {key: value for key, value in raw.items() if key in cls.model_fields}
+        given = {key: _guess(value) for key, value in raw.items() if key not in own}
         if specs.is_own(raw["name"]):  # nothing of it is imported before it is built
-            return {"name": raw["name"], **given}
-        return {"name": raw["name"], **asdict(specs.options(raw["name"], given))}
+            return own | given
+        return own | asdict(specs.options(raw["name"], given, tuple(cls.model_fields)))
+
+    @model_validator(mode="after")
+    def _freezes_what_is_there(self) -> Self:
+        if self.stages is not None:
+            self.stages.up_to(self.freeze)
+        if self.freeze == "none" and self.thaw_after is not None:
+            raise ValueError("model.thaw_after has no effect with model.freeze=none")
+        return self
 
     @property
     def own(self) -> bool:
@@ -114,6 +131,13 @@ class Model(Section):
         """Every option of the model, resolved, as `kerasnets.models.build` takes them."""
         return dict(self.model_extra or {})
 
+    @property
+    def stages(self) -> Stages | None:
+        """The model's stages; None of one that is the user's own, whose layers are not known before it is built."""
+        from kerasnets.models import specs
+
+        return None if self.own else specs.options(self.name, self.options).stages()
+
 
 class Config(Section):
     """All that decides a run; `kerasnets config schema` prints its JSON schema."""
@@ -126,6 +150,29 @@ class Config(Section):
     training: Training = Training()
     telemetry: Telemetry = Telemetry()
     export: Export = Export()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _resolve(cls, raw: Any) -> Any:
+        """Without pretrained weights it is known what `data.normalize=auto` stands for."""
+        if not isinstance(raw, dict):
+            return raw
+        model, data = raw.get("model"), raw.get("data")
+        scratch = isinstance(model, dict) and none(model.get("pretrained")) is None
+        if scratch and isinstance(data, dict) and data.get("normalize", "auto") == "auto":
+            return raw | {"data": data | {"normalize": "dataset"}}
+        return raw
+
+    @model_validator(mode="after")
+    def _sections_fit(self) -> Self:
+        if self.model.stages is not None:
+            self.model.stages.rates(self.training.layer_multipliers or {})
+        thaw, epochs = self.model.thaw_after, self.training.epochs
+        if thaw is not None and thaw >= epochs:
+            raise ValueError(f"model.thaw_after={thaw} leaves none of the {epochs} epochs for what is thawed")
+        if self.data.normalize == "pretrained" and self.model.pretrained is None:
+            raise ValueError("data.normalize=pretrained goes with model.pretrained, which is not given")
+        return self
 
     def dump(self) -> str:
         """Return the resolved config as YAML that `load` reads back to an equal one."""

@@ -38,6 +38,10 @@ class Training(Section):
     optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
     learning_rate: Annotated[Positive | Literal["find"], or_a_word("find", "'find' or a number above 0")] = 0.1
     """Peak learning rate; find: by a range test before the first step (Smith 2015, sec. 3.3)."""
+    layer_multipliers: Annotated[dict[str, Positive] | None, OrNone] = None
+    """What the rate of stages is multiplied by, such as {stem: 0.1, conv2: 0.1}: stem, head, or how names begin."""
+    layer_decay: Annotated[Annotated[float, Field(gt=0, le=1)] | None, OrNone] = None
+    """What each stage's rate is of that of the next, from the head's on (Howard, Ruder 2018); beside multipliers."""
     momentum: Share = 0.9
     """Of SGD."""
     nesterov: bool = False

@@ -22,8 +22,14 @@ from kerasnets.errors import UserError
 
 MEAN_IMAGE = "mean.npy"
 FILE_SIZE = (224, 224)
-IMAGENET_MEAN = (123.675, 116.28, 103.53)
-IMAGENET_STD = (58.395, 57.12, 57.375)
+CONSTANTS = {
+    "none": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+    "unit": ((0.0, 0.0, 0.0), (255.0, 255.0, 255.0)),
+    "symmetric": ((127.5, 127.5, 127.5), (127.5, 127.5, 127.5)),
+    "imagenet": ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
+    "caffe": ((123.68, 116.779, 103.939), (1.0, 1.0, 1.0)),
+}
+"""`data.normalize` -> mean and std of red, green and blue, on the scale 0..255."""
 
 Resize = Literal["crop", "squash", "pad"]
 
@@ -109,6 +115,17 @@ class Preprocessing:
         mask = xp.logical_and(xp.reshape(down, (-1, 1, 1)), xp.reshape(right, (1, -1, 1)))
         return xp.where(mask, pixels, self._mean)
 
+    def normalized_as(self, other: Self) -> Self:
+        """Return it with another's mean and std; with its mean image too where that has the size.
+
+        Grey images get the mean of three channels' numbers, which is what a stem whose kernels were summed over the
+        channels expects, on average.
+        """
+        mean, std = (_for_channels(values, self.channels) for values in (other.mean, other.std))
+        image = other.mean_image if other.mean_image is not None else np.empty(0)
+        fits = image.shape == (*self.image_size, self.channels)
+        return replace(self, mean=mean, std=std, mean_image=image if fits else None)
+
     def describe(self) -> str:
         """Return the definition in words, for the model card."""
         height, width = self.image_size
@@ -182,11 +199,21 @@ def _mean_image(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     return np.array(image)
 
 
+def _for_channels(values: Sequence[float], channels: int) -> tuple[float, ...]:
+    return tuple(values) if len(values) == channels else (sum(values) / len(values),) * channels
+
+
 def _listed(values: Sequence[float]) -> str:
     return "(" + ", ".join(f"{value:.4g}" for value in values) + ")"
 
 
-def fit(data: Data, dataset: Dataset, seed: int, skip: frozenset[int] = frozenset()) -> Preprocessing:
+def fit(
+    data: Data,
+    dataset: Dataset,
+    seed: int,
+    skip: frozenset[int] = frozenset(),
+    pretrained: Preprocessing | None = None,
+) -> Preprocessing:
     """Return the preprocessing of a config, its mean and std measured on the resized training split where asked.
 
     Args:
@@ -194,22 +221,21 @@ def fit(data: Data, dataset: Dataset, seed: int, skip: frozenset[int] = frozense
         dataset: Its training split is measured (a seeded sample of it above 10,000 images).
         seed: Decides the sample.
         skip: Indices of unreadable training images.
+        pretrained: Of the run that `normalize: pretrained` stands for.
 
     Raises:
-        UserError: ImageNet's statistics are wanted for grey images, or an image cannot be decoded.
+        UserError: An image cannot be decoded.
     """
     size = data.image_size or dataset.native_size or FILE_SIZE
     channels = data.channels or dataset.channels or 3
-    zero, one = (0.0,) * channels, (1.0,) * channels
-    raw = Preprocessing(size, channels, data.resize, data.crop_ratio, zero, one)
-    if data.normalize == "none":
-        return raw
-    if data.normalize == "unit":
-        return replace(raw, std=(255.0,) * channels)
-    if data.normalize == "imagenet":
-        if channels != 3:
-            raise UserError("data.normalize: 'imagenet' is for 3 channels, these images have 1; take 'dataset'")
-        return Preprocessing(size, channels, data.resize, data.crop_ratio, IMAGENET_MEAN, IMAGENET_STD)
+    raw = Preprocessing(size, channels, data.resize, data.crop_ratio, (0.0,) * channels, (1.0,) * channels)
+    if data.normalize == "pretrained":
+        if pretrained is None:
+            raise ValueError("normalize: pretrained needs the preprocessing of that run")
+        return raw.normalized_as(pretrained)
+    if data.normalize in CONSTANTS:
+        mean, std = (_for_channels(values, channels) for values in CONSTANTS[data.normalize])
+        return replace(raw, mean=mean, std=std)
     found = statistics.measure(dataset.train, channels, lambda images: raw.resized(images, np), repr(raw), seed, skip)
     image = found.mean_image if data.normalize == "mean_image" else None
     return Preprocessing(size, channels, data.resize, data.crop_ratio, found.mean, found.std, image)

@@ -107,7 +107,7 @@ def _saturated(evidence: Evidence, at: Thresholds) -> Finding | None:
 def _initialization(evidence: Evidence, at: Thresholds) -> Finding | None:
     series = evidence.nonlinear()
     std = series["std"][0].astype(float)
-    if np.nan_to_num(series["dead"][0]).max(initial=0.0) >= at["dead"]:
+    if np.nan_to_num(series["dead"][0]).max(initial=0.0) >= at["dead"] or evidence.config.model.pretrained is not None:
         return None
     found = slope(std, int(at["least_layers"]))
     if found is None or found.explained < at["explained"] or abs(found.decades) < at["decades"]:
@@ -139,10 +139,15 @@ def _far(std: np.ndarray) -> np.ndarray:
         return np.abs(np.log10(std) - np.log10(std[std > 0][0])) > 1
 
 
+_AS_TRAINED = ("caffe", "pretrained")
+"""Normalisations that may leave pixels on a scale of tens, which pretrained weights were made for."""
+
+
 def _input(evidence: Evidence, at: Thresholds) -> Finding | None:
     series = evidence.kinds[INPUT]
     mean, std = float(np.median(series["mean"])), float(np.median(series["std"]))
-    if abs(mean) <= at["mean"] and at["least_std"] <= std <= at["std"]:
+    as_trained = evidence.config.model.pretrained is not None and evidence.config.data.normalize in _AS_TRAINED
+    if (abs(mean) <= at["mean"] and at["least_std"] <= std <= at["std"]) or as_trained:
         return None
     return Finding(
         "unnormalized_input",
@@ -196,7 +201,8 @@ INITIALIZATION = Rule(
     "poor_initialization",
     "slope of log10 of the std of each activation over depth, at the first sampled step",
     {"decades": 2.0, "explained": 0.5, "least_layers": 5, "dead": 0.9},
-    "An initialisation that fits the activation keeps the std within one power of ten over 30 layers and more.",
+    "An initialisation that fits the activation keeps the std within one power of ten over 30 layers and more. "
+    "Pretrained weights are none.",
     (ACTIVATION,),
     _initialization,
     plots.depth(ACTIVATION, "std", "std of the activation", nonlinear=True),
@@ -207,7 +213,8 @@ UNNORMALIZED = Rule(
     "unnormalized_input",
     "mean and std of the batch as the network gets it",
     {"mean": 3.0, "least_std": 0.05, "std": 4.0},
-    "Every normalisation on offer gives a mean within ±2.2 and a std of 0.1 to 1.3; raw pixels have tens of both.",
+    "Every normalisation on offer gives a mean within ±2.2 and a std of 0.1 to 1.3; raw pixels have tens of both. "
+    "Pretrained weights may want such (`data.normalize` caffe, pretrained).",
     (INPUT,),
     _input,
     _draw_input,

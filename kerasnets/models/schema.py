@@ -1,6 +1,7 @@
 """The JSON schema of a config's `model` section: one alternative for each family of models. Imports no Keras."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from kerasnets.models.specs import MODELS, Row
@@ -8,7 +9,7 @@ from kerasnets.models.values import Choice, Counts, Number, show
 
 _SERIES = {"type": "string", "pattern": "^(resnet|plain)[0-9]+$"}  # any 6n+2 of the CIFAR family
 
-_OWN = {
+_OWN: dict[str, Any] = {
     "title": "own",
     "type": "object",
     "properties": {"name": {"type": "string", "pattern": r"^[^:]+:[^:]+$|\.keras$"}},
@@ -30,13 +31,14 @@ def _value(kind: object) -> dict[str, Any]:
     raise TypeError(f"no JSON schema for options of kind {type(kind).__name__}")
 
 
-def _family(rows: list[Row]) -> dict[str, Any]:
+def _family(rows: list[Row], settings: Mapping[str, Any]) -> dict[str, Any]:
     names: list[dict[str, Any]] = [{"enum": [row.name for row in rows]}]
     properties: dict[str, Any] = {"name": {"anyOf": names + ([_SERIES] if rows[0].family == "resnet" else [])}}
     for field in dataclasses.fields(rows[0].options):
         defaults = dict.fromkeys(show(getattr(row.options, field.name)) for row in rows)
         described = f"{field.metadata['meaning']} (default: {', '.join(defaults)})"
         properties[field.name] = _value(field.metadata["kind"]) | {"description": described}
+    properties |= settings
     return {
         "title": rows[0].family,
         "type": "object",
@@ -46,9 +48,14 @@ def _family(rows: list[Row]) -> dict[str, Any]:
     }
 
 
-def model_section() -> list[dict[str, Any]]:
-    """Return a schema for each family; a `model` section matches one of them."""
+def model_section(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return a schema for each family; a `model` section matches one of them.
+
+    Args:
+        settings: keys of the section that are no model's option -> their schemas.
+    """
     families: dict[str, list[Row]] = {}
     for row in MODELS.values():
         families.setdefault(row.family, []).append(row)
-    return [*(_family(rows) for rows in families.values()), _OWN]
+    own = _OWN | {"properties": _OWN["properties"] | settings}
+    return [*(_family(rows, settings) for rows in families.values()), own]

@@ -50,9 +50,17 @@ def train(
         return
     metrics = run.read_json("metrics.json")
     if as_json:
-        emit_json({"schema": 1, "run": str(run.path), "metrics": metrics})
+        emit_json({"schema": 1, "run": str(run.path), "metrics": metrics, **_weights(run)})
     else:
         _summary(run.path, metrics, time.perf_counter() - began)
+
+
+def _weights(run: Run) -> dict[str, Any]:
+    """Return the summary of the weights that a run began with, if it began with any."""
+    path = run.path / "pretrained.json"
+    found = documents.read(path) if path.is_file() else {}
+    keys = ("path", "sha256", "family", "loaded", "adapted", "initial", "unused")
+    return {"pretrained": {key: found[key] for key in keys}} if found else {}
 
 
 def _follower_summary(run: Path, workers: Cluster, as_json: bool) -> None:
@@ -126,6 +134,11 @@ def _dry_run(config: configs.Config, as_json: bool) -> None:
         "memory": ", ".join(f"{size / 2**30:.1f} GiB ({where})" for where, size in found.memory_bytes.items()),
         "time": f"about {_duration(found.seconds)} ({found.seconds_per_step * 1000:.0f} ms a step, measured here)",
     }
+    if found.pretrained is not None:
+        seen = found.pretrained
+        rows["weights"] = (
+            f"{seen['loaded']} tensors, {seen['adapted']} adapted, {seen['initial']} new, of {seen['path']}"
+        )
     if found.range_test_steps is not None:
         rows["rate"] = f"is found as training starts, in {found.range_test_steps} steps at most"
     for name, words in rows.items():

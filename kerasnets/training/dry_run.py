@@ -23,7 +23,8 @@ _SOME_RATE = 1e-3
 class Plan:
     """What a run would be: counts of images and steps, parameters, peak memory and seconds as measured.
 
-    `range_test_steps` is None unless the learning rate is found when training starts.
+    `range_test_steps` is None unless the learning rate is found when training starts; `pretrained` says whence weights
+    come and how many tensors of the network get them, or is None.
     """
 
     images: dict[str, int]
@@ -39,6 +40,7 @@ class Plan:
     memory_bytes: dict[str, int]
     seconds_per_step: float
     seconds: float
+    pretrained: dict[str, object] | None
 
     def document(self) -> dict[str, object]:
         """Return the plan as the JSON of `train --dry-run --json`."""
@@ -76,11 +78,22 @@ def plan(config: Config) -> Plan:
         memory_bytes=_peak_memory(),
         seconds_per_step=seconds_per_step,
         seconds=seconds_per_step * job.steps_per_epoch * epochs,
+        pretrained=job.weights.summary() if job.weights is not None else None,
     )
 
 
 def _seconds_per_step(job: Job) -> float:
-    """Return the median time of a step, the first (which traces) left out."""
+    """Return the mean time of a run's steps, as long as some layers are frozen and after that."""
+    total = job.steps_per_epoch * job.config.training.epochs
+    frozen = job.trainer.frozen
+    cold = int(min(frozen.steps, total)) if frozen.names else 0
+    phases = [(first, steps) for first, steps in ((0, cold), (cold, total - cold)) if steps]
+    return sum(_timed(job, first) * steps for first, steps in phases) / total
+
+
+def _timed(job: Job, done: int) -> float:
+    """Return the median time of steps that come after so many, the first (which traces) left out."""
+    job.trainer.steps_done = done
     seconds = []
     for batch in itertools.islice(job.batches("train", training=True), _STEPS + 1):
         began = time.perf_counter()

@@ -18,18 +18,21 @@ from kerasnets.data.preprocessing import Preprocessing, fit
 from kerasnets.data.sources import Dataset
 from kerasnets.errors import UserError, nearest
 from kerasnets.models.specs import heads
+from kerasnets.telemetry.frozen import Frozen
 from kerasnets.telemetry.nonfinite import NonFinite
 from kerasnets.telemetry.observers import GradientNorm, Observer
 from kerasnets.telemetry.probe import Probe
 from kerasnets.telemetry.replicas import Flags
 from kerasnets.telemetry.validation import ValidationCounts
-from kerasnets.training import distribute, optim, runtime
+from kerasnets.training import distribute, optim, pretrained, runtime
 from kerasnets.training.distribute import Distribution, naming_lost_workers
 from kerasnets.training.fast import Fast, make_fast
 from kerasnets.training.nonfinite import RateFactor
+from kerasnets.training.pretrained import Weights
 from kerasnets.training.settling import Found, check_settled, settle
 from kerasnets.training.step import Objective, Trainer
 from kerasnets.training.stopping import SIGNALS
+from kerasnets.training.transfer import Transfer
 from kerasnets.training.unreadable import naming_bad_files, refusal, unreadable
 
 
@@ -48,6 +51,7 @@ class Job:
     skip: dict[str, frozenset[int]]
     distribution: Distribution
     found: Found = Found()
+    weights: Weights | None = None
 
     @property
     def steps_per_epoch(self) -> int:
@@ -152,8 +156,8 @@ def class_weights(config: Config, dataset: Dataset) -> tuple[float, ...] | None:
     return tuple(wanted.get(name, 1.0) for name in names)
 
 
-def probe_of(config: Config, often: int = 1000) -> Probe | None:
-    """Return the probe that the config asks for, or None; `often` as it is there."""
+def probe_of(config: Config, often: int = 1000, frozen: Frozen = Frozen()) -> Probe | None:  # noqa: B008  (frozen)
+    """Return the probe that the config asks for, or None; `often` and `frozen` as they are there."""
     telemetry, training = config.telemetry, config.training
     if not telemetry.every:
         return None
@@ -165,7 +169,17 @@ def probe_of(config: Config, often: int = 1000) -> Probe | None:
         histograms=telemetry.histograms,
         clipping=any(clip is not None for clip in clips),
         often=often,
+        frozen=frozen,
     )
+
+
+def network(config: Config, dataset: Dataset) -> keras.Model:
+    """Return the plain network of a resolved config, with its initial weights."""
+    size, channels = config.data.image_size, config.data.channels
+    if size is None or channels is None:
+        raise ValueError("the config must be resolved before a network is built")
+    classes, options = len(dataset.class_names), config.model.options
+    return models.build(config.model.name, input_shape=(*size, channels), classes=classes, **options)
 
 
 def prepare(
@@ -174,24 +188,25 @@ def prepare(
     skip: dict[str, frozenset[int]],
     preprocessing: Preprocessing,
     distribution: Distribution,
+    plain: keras.Model,
 ) -> Job:
-    """Build network, optimizer and trainer for a resolved config."""
-    _check_parts(config.training.accumulate, distribution.replicas)
-    size, channels, training = config.data.image_size, config.data.channels, config.training
-    if size is None or channels is None:
-        raise ValueError("the config must be resolved before a job is prepared")
-    classes = len(dataset.class_names)
-    plain = models.build(config.model.name, input_shape=(*size, channels), classes=classes, **config.model.options)
+    """Build optimizer, trainer and fast network for a resolved config and the plain network that it begins with."""
+    training = config.training
+    _check_parts(training.accumulate, distribution.replicas)
+    images = len(dataset.train) - len(skip.get("train", ()))
+    transfer = Transfer.of(config, plain)
+    kept = transfer.freeze(plain, pipeline.steps_per_epoch(images, training.batch))
     with naming_lost_workers(distribution.cluster), distribution.scope():
         fast = make_fast(plain, training.precision, synchronized=distribution.replicas > 1)
-        probe, nonfinite = probe_of(config), NonFinite(scaled=training.precision == "float16")
+        probe, nonfinite = probe_of(config, frozen=kept), NonFinite(scaled=training.precision == "float16")
         if probe is not None:
             probe.shared = len(distribution.cluster) > 1
         observers = [GradientNorm(), nonfinite, *([probe] if probe is not None else [])]
-        trainer = _trainer(config, dataset, fast.net, observers, distribution)
+        trainer = _trainer(config, dataset, fast.net, observers, distribution, kept)
         rate = RateFactor() if training.on_nonfinite == "rollback" else None
         job = Job(config, dataset, preprocessing, fast, trainer, probe, nonfinite, rate, skip, distribution)
-        optimizer = optim.optimizer(training, job.steps_per_epoch, fast.net.trainable_variables, rate)
+        variables = fast.net.trainable_variables
+        optimizer = optim.optimizer(training, job.steps_per_epoch, variables, rate, transfer.rates(plain, kept))
         trainer.compile(optimizer=optimizer, jit_compile=False)
     return job
 
@@ -205,7 +220,12 @@ def _check_parts(parts: int, replicas: int) -> None:
 
 
 def _trainer(
-    config: Config, dataset: Dataset, net: keras.Model, observers: Sequence[Observer], distribution: Distribution
+    config: Config,
+    dataset: Dataset,
+    net: keras.Model,
+    observers: Sequence[Observer],
+    distribution: Distribution,
+    kept: Frozen,
 ) -> Trainer:
     training, classes = config.training, len(dataset.class_names)
     objective = Objective(
@@ -217,11 +237,11 @@ def _trainer(
     counts = ValidationCounts(classes) if counted else None
     all_heads, clip = heads(config.model.name, **config.model.options), optim.clipping(training)
     flags = Flags(len(SIGNALS)) if len(distribution.cluster) > 1 else None
-    return Trainer(net, all_heads, classes, objective, clip, observers, counts, training.accumulate, flags)
+    return Trainer(net, all_heads, classes, objective, clip, observers, counts, training.accumulate, flags, kept)
 
 
 def assemble(config: Config, *, check_files: bool) -> tuple[Job, list[tuple[str, Problem]]]:
-    """Load the data, resolve the config, pin the runtime, fit the preprocessing and build everything.
+    """Load the data, resolve the config, pin the runtime, read weights, fit the preprocessing and build everything.
 
     Args:
         config: As loaded.
@@ -231,7 +251,7 @@ def assemble(config: Config, *, check_files: bool) -> tuple[Job, list[tuple[str,
         The job, and each (split, file) that it leaves out as unreadable.
 
     Raises:
-        UserError: config or data are wrong, or files cannot be read and `data.skip_corrupt` is off.
+        UserError: config, data or weights are wrong, or files cannot be read and `data.skip_corrupt` is off.
     """
     dataset = sources.load(config.data, seed=config.seed)
     config = resolve(config, dataset)
@@ -239,11 +259,16 @@ def assemble(config: Config, *, check_files: bool) -> tuple[Job, list[tuple[str,
         check_settled(config)
     runtime.prepare(config.seed, config.training.threads)
     distribution = distribute.start(config.training.strategy)
+    plain = network(config, dataset)
+    weights = pretrained.read(config, plain)
+    config = pretrained.with_normalization(config, weights)
     problems = unreadable(config.data, dataset) if check_files else []
     if problems and not config.data.skip_corrupt:
         raise refusal(problems)
     skip = {name: frozenset(p.index for split, p in problems if split == name) for name in dataset.splits}
     with naming_bad_files(config.data, dataset):
-        preprocessing = fit(config.data, dataset, config.seed, skip["train"])
+        own = weights.preprocessing if weights is not None else None
+        preprocessing = fit(config.data, dataset, config.seed, skip["train"], own)
     config, found = settle(config, len(dataset.train) - len(skip["train"]), skip, preprocessing)
-    return replace(prepare(config, dataset, skip, preprocessing, distribution), found=found), problems
+    job = prepare(config, dataset, skip, preprocessing, distribution, plain)
+    return replace(job, found=found, weights=weights), problems

@@ -18,7 +18,7 @@ from kerasnets.training import distribute, runtime, splits
 from kerasnets.training.checkpoint.store import BEST, Damaged, Saved, Store, link
 from kerasnets.training.cluster import Cluster, cluster
 from kerasnets.training.distribute import naming_lost_workers
-from kerasnets.training.job import Job, prepare
+from kerasnets.training.job import Job, network, prepare
 from kerasnets.training.train import Work, carry_out
 from kerasnets.training.workers import alike
 
@@ -56,6 +56,11 @@ def resume(path: Path | str, words: Sequence[str] = ()) -> Run:
         found = _newest(work)
         if found is not None:
             _check_epochs(run, config, found[1])
+        elif config.model.pretrained is not None:
+            raise UserError(
+                f"run {run.path} ended before its first checkpoint, which has what model.pretrained gave; train anew: "
+                f"kerasnets train {run.path / 'config.yaml'}"
+            )
         saved = found[1] if found is not None else None
         alike(work.job, saved)
         patience_changed = config.training.early_stopping != run.config.training.early_stopping
@@ -107,7 +112,8 @@ def _rebuilt(run: Run, config: Config) -> Job:
     runtime.prepare(config.seed, config.training.threads)
     distribution = distribute.start(config.training.strategy)
     skip = {name: run.skipped(name) for name in dataset.splits}
-    return prepare(config, dataset, skip, Preprocessing.load(run.path), distribution)
+    plain = network(config, dataset)  # whose weights, pretrained or not, are those of a checkpoint in a moment
+    return prepare(config, dataset, skip, Preprocessing.load(run.path), distribution, plain)
 
 
 def _newest(work: Work) -> tuple[Path, Saved] | None:

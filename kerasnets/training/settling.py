@@ -53,7 +53,7 @@ def settle(
     training, sizes, curve = config.training, None, None
     if training.batch_size == "auto":
         first = batch_size.sizes(images, training.accumulate)[0]
-        trial = _for_trials(config, first, _HARMLESS_RATE)
+        trial = configs.update(_for_trials(config, first, _HARMLESS_RATE), model={"freeze": "none"})  # needs the most
         with Trials(trial, skip, preprocessing) as trials:
             sizes = batch_size.find(trials, images, training.accumulate)
         config = configs.update(config, training={"batch_size": sizes.batch_size})
@@ -80,6 +80,6 @@ def check_settled(config: Config) -> None:
 
 
 def _for_trials(config: Config, batch: int, rate: float) -> Config:
-    """Return the config of a trial: no schedule, a rate that can be set while training, no telemetry."""
+    """Return the config of a trial: no schedule, no thaw, a rate that can be set while training, no telemetry."""
     training = {**_PLAIN, "batch_size": batch, "learning_rate": rate, "on_nonfinite": "rollback"}
-    return configs.update(config, training=training, telemetry=_QUIET)
+    return configs.update(config, training=training, telemetry=_QUIET, model={"thaw_after": None})

@@ -20,7 +20,7 @@ from kerasnets.errors import CheckFailed, Interrupted
 from kerasnets.report import page
 from kerasnets.run import Run
 from kerasnets.telemetry.projector import write_embeddings
-from kerasnets.training import splits
+from kerasnets.training import pretrained, splits
 from kerasnets.training.callbacks import KeepAverage
 from kerasnets.training.checkpoint.callback import Callbacks, Checkpointing, Interval
 from kerasnets.training.checkpoint.state import State
@@ -33,6 +33,7 @@ from kerasnets.training.results import finish
 from kerasnets.training.saving import save
 from kerasnets.training.stopping import StopRequest
 from kerasnets.training.storage import naming_lost_storage
+from kerasnets.training.transfer import Transfer
 from kerasnets.training.unreadable import naming_bad_files
 from kerasnets.training.watching import Watching, follow, pictures, watch
 from kerasnets.training.workers import SharedStop, StopWithTheChief, Together, alike
@@ -56,6 +57,11 @@ def start(config: Config, out: Path | None) -> tuple[Run, Job]:
         err.print(f"left out {len(problems)} unreadable files, listed in {run.path / 'skipped.csv'}")
     job.preprocessing.save(run.path)
     job.found.write(run)
+    if job.weights is not None:
+        run.write_json(pretrained.NAME, job.weights.document())
+        err.print(str(job.weights), markup=False, highlight=False, soft_wrap=True)
+    if (table := Transfer.of(job.config, job.fast.plain).table(job.fast.plain, job.weights)) is not None:
+        err.print(table)
     return run, job
 
 
@@ -175,7 +181,8 @@ def _callbacks(work: Work, stop: StopRequest, saved: Saved | None, guard: Guard)
         found.insert(0, Together(stop, job.distribution, job.probe))
     if watching is not None:
         every = Interval.parse(job.config.training.checkpoint_every)
-        found.append(Checkpointing(work.run, work.state, every, stop, watching.events.flush))
+        begins = saved is None and job.weights is not None
+        found.append(Checkpointing(work.run, work.state, every, stop, watching.events.flush, at_start=begins))
         if watching.averaged is not None:
             found.append(KeepAverage(watching.averaged))
     elif isinstance(stop, SharedStop):

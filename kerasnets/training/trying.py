@@ -19,8 +19,8 @@ _SPARE = 0.15
 def _answer(directory: Path, send: Callable[[Any], None]) -> None:
     from kerasnets.data import sources
     from kerasnets.data.preprocessing import Preprocessing
-    from kerasnets.training import batch_size, distribute, memory, range_test, runtime
-    from kerasnets.training.job import prepare
+    from kerasnets.training import batch_size, distribute, memory, pretrained, range_test, runtime
+    from kerasnets.training.job import network, prepare
 
     measures: dict[str, Callable[..., None]] = {"batch_size": batch_size.measure, "range_test": range_test.measure}
     config = configs.load(directory / CONFIG)
@@ -30,7 +30,9 @@ def _answer(directory: Path, send: Callable[[Any], None]) -> None:
     limit = memory.Limit.of(config.training.max_memory, _SPARE)
     with memory.watching(limit, lambda: os._exit(SPENT)):
         distribution = distribute.start(config.training.strategy)
-        job = prepare(config, dataset, skip, Preprocessing.load(directory), distribution)
+        plain = network(config, dataset)
+        pretrained.read(config, plain)
+        job = prepare(config, dataset, skip, Preprocessing.load(directory), distribution, plain)
         for line in sys.stdin:
             question = json.loads(line)
             measures[question.pop("what")](job, send, **question)

@@ -16,7 +16,7 @@ from kerasnets.training.distribute import Distribution
 from kerasnets.training.job import Job
 from kerasnets.training.stopping import SIGNALS, StopRequest
 
-_OWN = ("data.path", "data.workers", "data.cache", "training.threads", "telemetry.", "export.")
+_OWN = ("model.pretrained", "data.path", "data.workers", "data.cache", "training.threads", "telemetry.", "export.")
 
 
 def alike(job: Job, saved: Saved | None = None) -> None:
@@ -30,6 +30,7 @@ def alike(job: Job, saved: Saved | None = None) -> None:
     keys = {key: value for key, value in flat(job.config).items() if not key.startswith(_OWN)}
     job.distribution.agree("settings", hashlib.sha256(repr(keys).encode()).hexdigest())
     job.distribution.agree("images", fingerprint(job.dataset))
+    job.distribution.agree("pretrained weights", "none" if job.weights is None else job.weights.sha256)
     job.distribution.agree("checkpoints", "none" if saved is None else saved.name)
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from kerasnets.config import Data
 from kerasnets.data.encoded import Files
-from kerasnets.data.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, fit
+from kerasnets.data.preprocessing import Preprocessing, fit
 from kerasnets.data.sources import Dataset, Split
 from kerasnets.data.statistics import SAMPLE
 from kerasnets.errors import UserError
@@ -151,9 +151,40 @@ def test_fit_of_unit_and_imagenet() -> None:
     unit = fit(config(normalize="unit"), dataset(IMAGES), 0)
     np.testing.assert_allclose(unit.apply(IMAGES.astype(np.float32), np), IMAGES / 255, atol=1e-6)
     imagenet = fit(config(normalize="imagenet"), dataset(IMAGES), 0)
-    assert (imagenet.mean, imagenet.std) == (IMAGENET_MEAN, IMAGENET_STD)
-    with pytest.raises(UserError, match="data.normalize: 'imagenet' is for 3 channels, these images have 1"):
-        fit(config(normalize="imagenet", channels=1), dataset(IMAGES), 0)
+    assert (imagenet.mean, imagenet.std) == ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+
+
+def test_fit_of_what_pretrained_weights_want() -> None:
+    symmetric = fit(config(normalize="symmetric"), dataset(IMAGES), 0)
+    np.testing.assert_allclose(symmetric.apply(IMAGES.astype(np.float32), np), IMAGES / 127.5 - 1, atol=1e-6)
+    caffe = fit(config(normalize="caffe"), dataset(IMAGES), 0)
+    assert (caffe.mean, caffe.std) == ((123.68, 116.779, 103.939), (1.0, 1.0, 1.0))
+
+
+def test_grey_images_get_the_mean_of_three_channels_numbers() -> None:
+    grey = fit(config(normalize="imagenet", channels=1), dataset(IMAGES), 0)
+    assert grey.mean == pytest.approx((114.495,))
+    assert grey.std == pytest.approx((57.63,))
+    assert fit(config(normalize="symmetric", channels=1), dataset(IMAGES), 0).mean == (127.5,)
+
+
+def test_auto_without_pretrained_weights_is_the_data_sets_own() -> None:
+    assert config().normalize == "auto"
+    assert fit(config(), dataset(IMAGES), 0) == fit(config(normalize="dataset"), dataset(IMAGES), 0)
+
+
+def test_pretrained_takes_the_numbers_of_another_run_and_nothing_else() -> None:
+    image = np.full((12, 10, 3), 7, np.float32)
+    other = Preprocessing((12, 10), 3, "squash", 1.0, (1.0, 2.0, 6.0), (3.0, 4.0, 5.0), image)
+    found = fit(config(normalize="pretrained", resize="pad"), dataset(IMAGES), 0, pretrained=other)
+    assert (found.resize, found.mean, found.std) == ("pad", (1.0, 2.0, 6.0), (3.0, 4.0, 5.0))
+    assert found.mean_image is image
+    smaller = fit(config(normalize="pretrained", image_size=6), dataset(IMAGES), 0, pretrained=other)
+    assert (smaller.mean, smaller.mean_image) == ((1.0, 2.0, 6.0), None)
+    grey = fit(config(normalize="pretrained", channels=1), dataset(IMAGES), 0, pretrained=other)
+    assert (grey.mean, grey.std, grey.mean_image) == ((3.0,), (4.0,), None)
+    back = fit(config(normalize="pretrained"), dataset(IMAGES), 0, pretrained=grey)
+    assert (back.mean, back.std) == ((3.0, 3.0, 3.0), (4.0, 4.0, 4.0))
 
 
 def test_fit_of_images_of_one_colour() -> None:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -406,3 +406,16 @@ def test_a_healthy_record_has_no_findings(tmp_path: Path) -> None:
     diagnosis = examine(read(run.path, run.config))
     assert diagnosis.findings == ()
     assert diagnosis.skipped == {"confused_classes": "predictions.csv, which is written when training ends"}
+
+
+@pytest.mark.parametrize(("rule", "normalize"), [("poor_initialization", "imagenet"), ("unnormalized_input", "caffe")])
+def test_what_pretrained_weights_were_made_for_is_not_found(rule: str, normalize: str, tmp_path: Path) -> None:
+    record = NAMED[rule]
+    tuned = replace(record, words=(*record.words, "model.pretrained=w.h5", f"data.normalize={normalize}"))
+    assert findings(tmp_path / "run", tuned, record.sick) == {}
+
+
+def test_raw_pixels_are_found_with_pretrained_weights_too(tmp_path: Path) -> None:
+    record = NAMED["unnormalized_input"]
+    tuned = replace(record, words=(*record.words, "model.pretrained=w.h5"))
+    assert list(findings(tmp_path / "run", tuned, record.sick)) == ["unnormalized_input"]

@@ -47,6 +47,7 @@ class Checkpointing(keras.callbacks.Callback):
         every: steps or minutes between two checkpoints within an epoch.
         stop: is looked at after each step.
         flush: has every file of the run written as far as it goes.
+        at_start: write one before the first step, since what training begins with cannot be made again.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Checkpointing(keras.callbacks.Callback):
         every: Interval,
         stop: StopRequest,
         flush: Callable[[], None],
+        at_start: bool = False,
     ) -> None:
         super().__init__()
         self._run = run
@@ -64,6 +66,7 @@ class Checkpointing(keras.callbacks.Callback):
         self._every = every
         self._stop = stop
         self._flush = flush
+        self._at_start = at_start
         self._epoch = 0
         self._last_step = 0
         self._last_time = time.monotonic()
@@ -71,6 +74,8 @@ class Checkpointing(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         self._last_step, self._last_time = self.model.steps_done, time.monotonic()
+        if self._at_start:
+            self._write(0, 0)
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         self._epoch = epoch
@@ -95,7 +100,8 @@ class Checkpointing(keras.callbacks.Callback):
         self._flush()
         arrays, callbacks = self._state.take()
         step = self.model.steps_done
-        values = {"callbacks": callbacks, "files": self._run.sizes(), "stopped": bool(self.model.stop_training)}
+        files = self._run.sizes() if step else {}  # from the first step on they are written anew
+        values = {"callbacks": callbacks, "files": files, "stopped": bool(self.model.stop_training)}
         values["data"] = self._state.data
         saved = Saved(epoch, batch, step, {**arrays, **(metrics or {})}, values)
         self._store.write(saved, self._run.path / "model.keras")
