@@ -16,6 +16,7 @@ COMMANDS = {
     "report": ("kerasnets.report.command:report", "Write a run, or a comparison of runs, as one HTML page."),
     "runs": ("kerasnets.runs.command:runs", "List, compare or prune runs."),
     "export": ("kerasnets.artifacts.command:export", "Write a run's model for servers, verify and publish it."),
+    "weights": ("kerasnets.artifacts.weights:weights", "Write a run's weights for torchvision, timm or Keras."),
     "predict": ("kerasnets.inference.command:predict", "Classify images with an exported model."),
     "doctor": ("kerasnets.doctor.command:doctor", "Say what is wrong with a run, why, and what to try."),
     "models": ("kerasnets.models.command:models", "List the models; show one model's options and stages."),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from kerasnets.models.pretrained import families, files, fitting
 from kerasnets.models.pretrained.fitting import SHARE, Loaded, Tensor
+from kerasnets.models.pretrained.sameness import check_same_function
 
 if TYPE_CHECKING:
     import keras
@@ -50,6 +51,9 @@ def export(model: "keras.Model", family: str) -> "dict[str, np.ndarray]":
     moving mean, and theirs where ours has none is 0: only in the first case the way back is not bit for bit.
 
     Raises:
-        UserError: no such family, or it has no such model.
+        UserError: no such family, or it has no such model, or its model makes another function of these weights.
     """
-    return families.export(model, family)
+    made = families.export(model, family)
+    plain = {families.neutral(variable.path) for variable in model.weights}
+    check_same_function(model, families.fitting(family, plain), plain, f"weights as {family}")
+    return made

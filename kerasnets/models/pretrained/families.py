@@ -129,6 +129,13 @@ def normalization(family: Family, found: Iterable[str]) -> str | None:
     return {RESNET: "imagenet", GOOGLENET: "symmetric"}.get(family)
 
 
+def fitting(name: str, plain: Iterable[str]) -> Family:
+    """Return the family of a name for a model with these plain names."""
+    if name in (OURS.name, KERAS_APPLICATIONS.name):
+        return OURS if name == OURS.name else KERAS_APPLICATIONS
+    return GOOGLENET if any(found.startswith("inception_") for found in plain) else RESNET
+
+
 def export(model: "keras.Model", name: str) -> "dict[str, np.ndarray]":
     """Return a model's weights in a family's names and layouts; see `pretrained.export`."""
     import numpy as np
@@ -139,9 +146,7 @@ def export(model: "keras.Model", name: str) -> "dict[str, np.ndarray]":
     if name == OURS.name:
         return ours
     found = {neutral(path): value for path, value in ours.items()}
-    family = KERAS_APPLICATIONS
-    if name != KERAS_APPLICATIONS.name:
-        family = GOOGLENET if any(plain.startswith("inception_") for plain in found) else RESNET
+    family = fitting(name, found)
     _biases(found, wanted=bgr(family, found))  # keras.applications' first ResNets alone
     if bgr(family, found) and STEM in found:
         found[STEM] = found[STEM][:, :, ::-1]

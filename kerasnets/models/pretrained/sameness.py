@@ -16,7 +16,7 @@ _EPSILON = 0.01
 """How much a BN epsilon may differ, relatively: keras.applications' 1.001e-5 is our 1e-5 to five digits."""
 
 
-def check_same_function(model: "keras.Model", family: Family, found: Collection[str], path: Path) -> None:
+def check_same_function(model: "keras.Model", family: Family, found: Collection[str], what: str | Path) -> None:
     """See that a model computes with a family's weights what the family's own model does.
 
     Compared are the positions of strides, BN's epsilon, and the parts of GoogLeNet that torchvision changed; not
@@ -26,7 +26,7 @@ def check_same_function(model: "keras.Model", family: Family, found: Collection[
         model: of ours.
         family: whose weights they are.
         found: plain names of the file's tensors.
-        path: the file.
+        what: the file, or other words for the weights.
 
     Raises:
         UserError: something differs; the message has the option that mends it.
@@ -36,7 +36,7 @@ def check_same_function(model: "keras.Model", family: Family, found: Collection[
     remedy = _googlenet(model) if family is GOOGLENET else _strides(model, family, found)
     remedy = remedy or _epsilon(model, 1e-3 if family is GOOGLENET else 1e-5)
     if remedy:
-        raise UserError(f"{path}: {family.name}'s model differs from {model.name} {remedy}")
+        raise UserError(f"{what}: {family.name}'s model differs from {model.name} {remedy}")
 
 
 def _googlenet(model: Any) -> str | None:
