@@ -5,6 +5,8 @@ import struct
 from pathlib import Path
 from typing import Any
 
+import h5py
+import numpy as np
 from click.testing import CliRunner
 
 from kerasnets.cli import kerasnets
@@ -40,3 +42,45 @@ def invoke(*words: str | Path) -> tuple[int, str]:
     if error is not None and not isinstance(error, SystemExit):
         raise error
     return done.exit_code, done.output
+
+
+def attack_link(file: h5py.File, secret: Path) -> None:
+    file["layers/link"] = h5py.ExternalLink(str(secret), "/secret")
+
+
+def attack_soft(file: h5py.File, secret: Path) -> None:
+    file["layers/link"] = h5py.SoftLink("/layers")
+
+
+def attack_external(file: h5py.File, secret: Path) -> None:
+    file.create_dataset("layers/more", (8,), "uint8", external=[(str(secret), 0, 8)])
+
+
+def attack_virtual(file: h5py.File, secret: Path) -> None:
+    layout = h5py.VirtualLayout((8,), "uint8")
+    layout[:] = h5py.VirtualSource(str(secret), "secret", (8,))
+    file.create_virtual_dataset("layers/more", layout)
+
+
+def attack_shape(file: h5py.File, secret: Path) -> None:
+    file.create_dataset("layers/more", (2**40,), "float32")
+
+
+def attack_packed(file: h5py.File, secret: Path) -> None:
+    file.create_dataset("layers/more", data=np.zeros(10**7, np.float32), compression="gzip")
+
+
+def attack_circle(file: h5py.File, secret: Path) -> None:
+    file["layers/again"] = file["layers"]
+
+
+HDF5 = [
+    (attack_link, "its weights hold a link, 'link'"),
+    (attack_soft, "its weights hold a link, 'link'"),
+    (attack_external, "its weights are in another file, 'more'"),
+    (attack_virtual, "its weights are in another file, 'more'"),
+    (attack_shape, "its weights hold an array that is not plain, 'more'"),
+    (attack_packed, "its weights hold an array that is not plain, 'more'"),
+    (attack_circle, "its weights hold one thing twice, 'again'"),
+]
+"""What is done to an HDF5 file that has `layers`, and why it is refused."""

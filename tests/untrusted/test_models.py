@@ -13,7 +13,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from attacks import Payload
+from attacks import HDF5, Payload
 
 from kerasnets import models
 from kerasnets.errors import UserError
@@ -163,49 +163,7 @@ def test_weights_that_are_declared_but_not_there(honest: Path, tmp_path: Path) -
     assert refused(rewritten(honest, change, tmp_path / "model.keras")).startswith("it declares 680,")
 
 
-def attack_link(file: h5py.File, secret: Path) -> None:
-    file["layers/link"] = h5py.ExternalLink(str(secret), "/secret")
-
-
-def attack_soft(file: h5py.File, secret: Path) -> None:
-    file["layers/link"] = h5py.SoftLink("/layers")
-
-
-def attack_external(file: h5py.File, secret: Path) -> None:
-    file.create_dataset("layers/more", (8,), "uint8", external=[(str(secret), 0, 8)])
-
-
-def attack_virtual(file: h5py.File, secret: Path) -> None:
-    layout = h5py.VirtualLayout((8,), "uint8")
-    layout[:] = h5py.VirtualSource(str(secret), "secret", (8,))
-    file.create_virtual_dataset("layers/more", layout)
-
-
-def attack_shape(file: h5py.File, secret: Path) -> None:
-    file.create_dataset("layers/more", (2**40,), "float32")
-
-
-def attack_packed(file: h5py.File, secret: Path) -> None:
-    file.create_dataset("layers/more", data=np.zeros(10**7, np.float32), compression="gzip")
-
-
-def attack_circle(file: h5py.File, secret: Path) -> None:
-    file["layers/again"] = file["layers"]
-
-
-@pytest.mark.parametrize(
-    ("attack", "message"),
-    [
-        (attack_link, "its weights hold a link, 'link'"),
-        (attack_soft, "its weights hold a link, 'link'"),
-        (attack_external, "its weights are in another file, 'more'"),
-        (attack_virtual, "its weights are in another file, 'more'"),
-        (attack_shape, "its weights hold an array that is not plain, 'more'"),
-        (attack_packed, "its weights hold an array that is not plain, 'more'"),
-        (attack_circle, "its weights hold one thing twice, 'again'"),
-    ],
-    ids=lambda value: value.__name__ if callable(value) else "",
-)
+@pytest.mark.parametrize(("attack", "message"), HDF5, ids=lambda value: value.__name__ if callable(value) else "")
 def test_weights_lie_in_the_file_itself(
     attack: Callable[[h5py.File, Path], None], message: str, honest: Path, tmp_path: Path
 ) -> None:
