@@ -151,6 +151,25 @@ def test_auxiliary_heads_of_another_size_start_anew(saved: Saved) -> None:
     assert initial == {f"{head}_fc/{one}": fc for head in ("softmax0", "softmax1") for one in ("kernel", "bias")}
 
 
+def test_a_file_without_a_head(saved: Saved) -> None:
+    def cut(tensors: dict[str, np.ndarray]) -> None:
+        del tensors["predictions/kernel"], tensors["predictions/bias"]
+
+    options = {"stride_block": "last"}
+    path = saved(shuffled(small("resnet50v2", **options)), "keras.applications", cut)
+    loaded = pretrained.load(small("resnet50v2", **options), path)
+    assert (loaded.family, loaded.normalize) == ("keras.applications", "symmetric")
+    assert by_state(loaded) == {"initial": dict.fromkeys(("softmax/kernel", "softmax/bias"), "no such head there")}
+
+
+def test_torchvisions_googlenet_does_not_fit_the_papers(saved: Saved) -> None:
+    path = saved(small("googlenet_torchvision"), "torchvision")
+    assert refused(small("googlenet_bn", width=0.05, stem="imagenet"), path) == (
+        ": inception3a.branch3.1.conv.weight has shape (3, 3, 1, 2) in our order of axes, "
+        "inception_3a_5x5_conv/kernel (5, 5, 1, 2); its tensors are nearest to those of googlenet_torchvision"
+    )
+
+
 def test_shape_errors_name_both_shapes_and_the_tensor(saved: Saved) -> None:
     path = saved(small("resnet18", widths=[4, 8]), "torchvision")
     assert refused(small("resnet18"), path) == (
