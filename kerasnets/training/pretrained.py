@@ -18,6 +18,8 @@ from kerasnets.models.pretrained import Loaded
 
 NAME = "pretrained.json"
 STATES = ("loaded", "adapted", "initial")
+_NOTES = 8
+"""Reasons that are told; the file has all."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,18 @@ class Weights:
         tensors = [asdict(tensor) for tensor in self.loaded.tensors]
         names = {"normalize": self.normalize, "tensors": tensors, "unused_names": list(self.loaded.unused)}
         return self.summary() | names
+
+    def notes(self) -> list[str]:
+        """Return a line for each reason why tensors were adapted or left at initialisation, with the first of them."""
+        reasons: dict[tuple[str, str], list[str]] = {}
+        for tensor in self.loaded.tensors:
+            if tensor.note:
+                reasons.setdefault((tensor.state, tensor.note), []).append(tensor.name)
+        lines = [
+            f"{state}: {note} ({names[0]}{f' and {len(names) - 1:,} more' if len(names) > 1 else ''})"
+            for (state, note), names in reasons.items()
+        ]
+        return lines[:_NOTES] + ([f"and {len(lines) - _NOTES} more: {NAME}"] if len(lines) > _NOTES else [])
 
     def __str__(self) -> str:
         found = self.summary()
@@ -126,4 +140,4 @@ def _trained_with(weights: Weights) -> str:
 
 
 def _say(words: str) -> None:
-    err.print(words, style="yellow", markup=False, highlight=False, soft_wrap=True)
+    err.print(words, style="yellow")

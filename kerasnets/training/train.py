@@ -59,10 +59,19 @@ def start(config: Config, out: Path | None) -> tuple[Run, Job]:
     job.found.write(run)
     if job.weights is not None:
         run.write_json(pretrained.NAME, job.weights.document())
-        err.print(str(job.weights), markup=False, highlight=False, soft_wrap=True)
-    if (table := Transfer.of(job.config, job.fast.plain).table(job.fast.plain, job.weights)) is not None:
-        err.print(table)
+    _tell_how_it_begins(job)
     return run, job
+
+
+def _tell_how_it_begins(job: Job) -> None:
+    """Say what the network begins with and how its stages are trained, where that is not as in any run."""
+    transfer = Transfer.of(job.config, job.fast.plain)
+    if (warning := transfer.warning(job.config)) is not None:
+        err.print(warning, style="yellow")
+    for line in [] if job.weights is None else [str(job.weights), *job.weights.notes()]:
+        err.print(line)
+    if (table := transfer.table(job.fast.plain, job.weights)) is not None:
+        err.print(table)
 
 
 def train(config: Config, out: Path | None = None) -> Run:

@@ -16,7 +16,6 @@ from kerasnets.telemetry.frozen import Frozen
 from kerasnets.training.layerwise import Rates
 from kerasnets.training.pretrained import STATES, Weights
 
-_NOTES = 2
 _ROWS = 24
 """Stages that have a row each; of more, neighbours that are trained alike share one."""
 
@@ -69,6 +68,12 @@ class Transfer:
             found.append(f"rate x {multiplier:.3g}")
         return ", ".join(found)
 
+    def warning(self, config: Config) -> str | None:
+        """Say that what is frozen has learnt nothing, where that is so; a model of one's own brings its weights."""
+        if not self.frozen or config.model.pretrained is not None or config.model.own:
+            return None
+        return f"model.freeze={config.model.freeze} without model.pretrained: those layers stay as they are initialised"
+
     def table(self, net: keras.Model, weights: Weights | None) -> Table | None:
         """Return a row for each stage: its parameters, what became of its tensors, how it is trained.
 
@@ -83,19 +88,16 @@ class Transfer:
         shown.add_column("")
         for group in _groups([(stage, self.words(stage)) for stage in every]):
             own = [v for v in net.trainable_variables if self.stages.of(v.path) in group]
-            cells, notes = self._cells(weights, group) if weights is not None else ([], [])
+            cells = self._cells(weights, group) if weights is not None else []
             name = group[0] if len(group) == 1 else f"{group[0]} … {group[-1]}"
-            last = "; ".join(filter(None, [self.words(group[0]), *notes]))
-            shown.add_row(name, f"{sum(math.prod(v.shape) for v in own):,}", *cells, last)
+            shown.add_row(name, f"{sum(math.prod(v.shape) for v in own):,}", *cells, self.words(group[0]))
         return shown
 
-    def _cells(self, weights: Weights, group: list[str]) -> tuple[list[str], list[str]]:
-        """Return how many tensors were loaded, adapted and left at initialisation, and the first notes on them."""
+    def _cells(self, weights: Weights, group: list[str]) -> list[str]:
+        """Return how many tensors of some stages were loaded, adapted and left at initialisation."""
         own = [tensor for tensor in weights.loaded.tensors if self.stages.of(tensor.name) in group]
         counts = [sum(tensor.state == state for tensor in own) for state in STATES]
-        notes = list(dict.fromkeys(tensor.note for tensor in own if tensor.note))
-        more = [f"and {len(notes) - _NOTES} more, see pretrained.json"] if len(notes) > _NOTES else []
-        return [f"{count:,}" if count else "" for count in counts], [*notes[:_NOTES], *more]
+        return [f"{count:,}" if count else "" for count in counts]
 
 
 def _groups(stages: list[tuple[str, str]]) -> Iterator[list[str]]:

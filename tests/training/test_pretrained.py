@@ -1,6 +1,7 @@
 """Weights that training begins with: what becomes of them and of the pixels, as it is told and written."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -149,11 +150,11 @@ def test_a_run_from_scratch_has_no_table() -> None:
 def test_the_table_has_a_row_a_stage() -> None:
     assert shown("model.freeze=conv3", "model.thaw_after=3", "training.layer_decay=0.2", found=weights("imagenet")) == [
         "stage  parameters  loaded  adapted  initial",
-        "conv1          22                1           frozen for 3 epochs, rate x 0.0016; 3 channels summed",
+        "conv1          22                1           frozen for 3 epochs, rate x 0.0016",
         "conv2          80       2                    frozen for 3 epochs, rate x 0.008",
         "conv3         232                            frozen for 3 epochs, rate x 0.04",
         "conv4         896                            rate x 0.2",
-        "head           90                         2  1000 classes there, 10 here",
+        "head           90                         2",
     ]
 
 
@@ -166,6 +167,15 @@ def test_the_table_of_a_frozen_network_without_weights_from_elsewhere() -> None:
         "conv4         896  frozen",
         "head           90",
     ]
+
+
+def test_freezing_what_has_learnt_nothing_is_warned_of() -> None:
+    net = models.build("resnet8", (8, 8, 1), 10, widths=(2, 4, 8))
+    frozen, tuned = config("model.freeze=stem"), config("model.freeze=stem", "model.pretrained=w.pth")
+    said = "model.freeze=stem without model.pretrained: those layers stay as they are initialised"
+    assert Transfer.of(frozen, net).warning(frozen) == said
+    assert Transfer.of(tuned, net).warning(tuned) is None
+    assert Transfer.of(config(), net).warning(config()) is None
 
 
 def test_many_layers_of_a_model_of_ones_own_share_rows() -> None:
@@ -188,6 +198,16 @@ def test_many_layers_of_a_model_of_ones_own_share_rows() -> None:
         "dense_30 … dense_39          60",
         "head                          9",
     ]
+
+
+def test_each_reason_is_told_once() -> None:
+    assert weights("imagenet").notes() == [
+        "adapted: 3 channels summed (conv1_conv/kernel)",
+        "initial: 1000 classes there, 10 here (softmax/kernel and 1 more)",
+    ]
+    many = tuple(Tensor(f"conv{n}/kernel", None, "initial", f"reason {n}") for n in range(10))
+    found = replace(weights(None), loaded=Loaded(Path("w.pth"), "timm", many, (), None)).notes()
+    assert (len(found), found[-1]) == (9, "and 2 more: pretrained.json")
 
 
 def test_the_headline_counts_tensors() -> None:
