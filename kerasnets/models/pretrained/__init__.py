@@ -33,8 +33,9 @@ def load(model: "keras.Model", path: str | Path) -> Loaded:
         What became of each variable, and what `data.normalize` such weights expect.
 
     Raises:
-        UserError: the file cannot be read or is of no family known here; a shape differs; tensors are left over, or
-            less than `SHARE` of the model's parameters is there; or the model's options make another function of them.
+        UserError: the file cannot be read or is of no family known here; a value is NaN or infinite; a shape
+            differs; tensors are left over, or less than `SHARE` of the model's parameters is there; or the model's
+            options make another function of them.
     """
     path = Path(path)
     plan = fitting.fit(model, files.read(path), path)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kerasnets.errors import UserError
+from kerasnets.errors import plain as printable
 from kerasnets.models.pretrained import families
 from kerasnets.models.pretrained.families import STEM, Family
 from kerasnets.models.pretrained.likeness import likeness
@@ -81,7 +82,7 @@ def fit(model: "keras.Model", arrays: "dict[str, np.ndarray]", path: Path) -> Pl
     """
     family = families.detect(arrays)
     if family is None:
-        first = ", ".join(list(arrays)[:3])
+        first = ", ".join(_shown(name) for name in list(arrays)[:3])
         raise UserError(
             f"{path} holds no weights of a model that is known here ({first}, …); read are torchvision's ResNets and "
             "GoogLeNet, timm's ResNets of the same names, keras.applications' ResNets, and ours"
@@ -107,15 +108,21 @@ def fit(model: "keras.Model", arrays: "dict[str, np.ndarray]", path: Path) -> Pl
 
 def _translate(family: Family, arrays: "dict[str, np.ndarray]", path: Path) -> _Source:
     """Bring a file's names and layouts to ours."""
+    import numpy as np
+
     source = _Source({}, {}, {})
     for name, value in arrays.items():
         if families.is_counter(name):
             continue
         plain = family.plain(name)
         if plain is None:
-            raise UserError(f"{path} holds {name}, which none of {family.name}'s models that are known here has")
+            known = f"{family.name}'s models that are known here"
+            raise UserError(f"{path} holds {_shown(name)}, which none of {known} has")
         if plain in source.names:
-            raise UserError(f"{path} holds both {source.names[plain]} and {name}, which are one and the same")
+            both = f"{_shown(source.names[plain])} and {_shown(name)}"
+            raise UserError(f"{path} holds both {both}, which are one and the same")
+        if not np.isfinite(value).all():
+            raise UserError(f"{path}: {_shown(name)} holds NaN or infinity")
         source.names[plain] = name
         source.values[plain] = family.to_ours(plain, value)
     stem = source.values.get(STEM)
@@ -185,6 +192,12 @@ def _place(
     return value, Tensor(variable.path, name, state, "; ".join(notes))
 
 
+def _shown(name: str) -> str:
+    """Return a file's name of a tensor on one line, not too long: it may be anything."""
+    text = printable(name).replace("\n", "\\n").replace("\t", "\\t")
+    return text if len(text) <= 100 else f"{text[:100]}…"
+
+
 def _stem_hint(there: tuple[int, ...], here: tuple[int, ...]) -> str:
     """Return what to do about a stem of the other size."""
     stems = {7: "imagenet", 3: "small"}
@@ -198,7 +211,7 @@ def _check_leftovers(source: _Source, variables: dict[str, Any], model: Any, pat
     left = [plain for plain in source.values if plain not in variables and not families.is_head(plain)]
     if left:
         more = f" and {len(left) - 1} more" if len(left) > 1 else ""
-        raise UserError(f"{path}: {model.name} has no place for {source.names[left[0]]}{more}{like}")
+        raise UserError(f"{path}: {model.name} has no place for {_shown(source.names[left[0]])}{more}{like}")
 
 
 def _check_share(variables: dict[str, Any], tensors: list[Tensor], model: Any, path: Path, like: str) -> None:

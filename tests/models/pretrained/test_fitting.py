@@ -207,6 +207,25 @@ def test_what_no_model_has_is_refused(saved: Saved) -> None:
     )
 
 
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+def test_values_that_are_no_numbers(value: float, saved: Saved) -> None:
+    def spoil(tensors: dict[str, np.ndarray]) -> None:
+        tensors["layer1.0.bn1.running_var"][1] = value
+
+    message = refused(small("resnet18"), saved(small("resnet18"), "torchvision", spoil))
+    assert message == ": layer1.0.bn1.running_var holds NaN or infinity"
+
+
+def test_names_are_shown_on_one_line(saved: Saved) -> None:
+    def rename(tensors: dict[str, np.ndarray]) -> None:
+        tensors["conv1\n\x1b[31m" + 1000 * "x"] = tensors.pop("conv1.weight")
+
+    message = refused(small("resnet18"), saved(small("resnet18"), "torchvision", rename))
+    assert message == (
+        f" holds conv1\\n\\u001b[31m{83 * 'x'}…, which none of torchvision's models that are known here has"
+    )
+
+
 def test_weights_of_something_else(saved: Saved) -> None:
     def rename(tensors: dict[str, np.ndarray]) -> None:
         for name in list(tensors):
@@ -214,6 +233,13 @@ def test_weights_of_something_else(saved: Saved) -> None:
 
     message = refused(small("resnet18"), saved(small("resnet18"), "torchvision", rename))
     assert message.startswith(" holds no weights of a model that is known here (features.")
+
+
+RIGHT: dict[tuple[str, str], dict[str, Any]] = {
+    ("resnet50", "keras.applications"): {"stride_on": "1x1", "conv_bias": True},
+    ("resnet50v2", "keras.applications"): {"stride_block": "last"},
+}
+"""Options with which a model of ours is the family's."""
 
 
 @pytest.mark.parametrize(
@@ -229,14 +255,14 @@ def test_weights_of_something_else(saved: Saved) -> None:
         (
             "resnet50",
             "keras.applications",
-            {"conv_bias": True},
+            {"stride_on": "3x3"},
             "keras.applications's model differs from resnet50 in where it strides; build it with "
             "model.stride_block=first model.stride_on=1x1",
         ),
         (
             "resnet50v2",
             "keras.applications",
-            {},
+            {"stride_block": "first"},
             "keras.applications's model differs from resnet50v2 in where it strides; build it with "
             "model.stride_block=last model.stride_on=3x3",
         ),
@@ -257,8 +283,12 @@ def test_weights_of_something_else(saved: Saved) -> None:
 def test_options_that_would_make_another_function(
     name: str, family: str, options: dict[str, Any], message: str, saved: Saved
 ) -> None:
-    model = small(name, **options)
-    assert refused(model, saved(model, family)) == f": {message}"
+    right = RIGHT.get((name, family), {})
+    path = saved(small(name, **right), family)
+    assert refused(small(name, **(right | options)), path) == f": {message}"
+    with pytest.raises(UserError) as error:  # nor are such weights written
+        pretrained.export(small(name, **(right | options)), family)
+    assert str(error.value) == f"weights as {family}: {message}"
 
 
 def test_keras_applications_epsilon_is_ours(saved: Saved) -> None:
