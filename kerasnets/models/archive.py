@@ -80,8 +80,9 @@ _OTHER_OPERATIONS = frozenset(
         *("Transpose", "TrueDivide"),
     }
 )
+_MODELS = (("keras.src.models.functional", "Functional"), ("keras", "Sequential"))
 ALLOWED: dict[str | None, frozenset[str]] = {
-    "keras": frozenset({"DTypePolicy"}),
+    "keras": frozenset({"DTypePolicy", "Sequential"}),
     "keras.layers": _LAYERS | _OTHER_LAYERS,
     "keras.initializers": _INITIALIZERS,
     "keras.src.models.functional": frozenset({"Functional"}),
@@ -105,6 +106,8 @@ def check(path: Path, allow_depth: Callable[[int], None]) -> None:
         with zipfile.ZipFile(path) as archive:
             _check_members(archive, path.stat().st_size)
             config = json.loads(archive.read(CONFIG))
+            if isinstance(config, dict):
+                config.pop("compile_config", None)  # loss and optimizer; Keras drops it too where it does not compile
             _check_config(config)
             allow_depth(len(config["config"]["layers"]))
             _check_weights(archive.read(WEIGHTS), _declared(config))
@@ -137,7 +140,7 @@ def _check_config(config: Any) -> None:
     layers = config["config"]["layers"]
     if len(layers) > MOST_LAYERS:
         raise ValueError(f"it has {len(layers):,} layers")
-    if (config["module"], config["class_name"]) != ("keras.src.models.functional", "Functional"):
+    if (config["module"], config["class_name"]) not in _MODELS:
         raise ValueError("it is not a functional model")
     for found in _objects(config):
         module, name, registered = found.get("module"), found["class_name"], found.get("registered_name")

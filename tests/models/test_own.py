@@ -181,6 +181,21 @@ def test_a_network_of_keras_applications_inside_another(tmp_path: Path) -> None:
     assert again.count_params() == model.count_params()
 
 
+@pytest.mark.parametrize("kind", ["functional", "sequential"])
+def test_a_compiled_model_of_a_file(kind: str, tmp_path: Path) -> None:
+    keras.utils.set_random_seed(0)
+    scores = keras.layers.Dense(CLASSES, activation="softmax")
+    model = keras.Sequential([keras.Input(SHAPE), keras.layers.Flatten(), scores])
+    if kind == "functional":
+        model = keras.Model(model.inputs[0], model.outputs[0])
+    loss = keras.losses.SparseCategoricalCrossentropy()
+    model.compile(keras.optimizers.SGD(0.1, momentum=0.9), loss, metrics=["accuracy"])
+    model.fit(images(), np.zeros(3), verbose=0)
+    model.save(tmp_path / "model.keras")
+    found = models.build(str(tmp_path / "model.keras"), SHAPE, CLASSES)
+    np.testing.assert_allclose(keras.ops.softmax(found(images())), model(images()), rtol=1e-5)
+
+
 WRONG = {
     "taken": r"it has a layer named 'softmax', which is what its output is called here",
     "sigmoid": r"it ends in a sigmoid \(dense\w*\); logits, or a softmax over the classes, are wanted",
