@@ -147,7 +147,7 @@ def _numbered(file: Any, path: str) -> str:
         raise ValueError(f"{path} is of no layer that is known here")
     layer = file[path].parent.attrs.get("name")
     if not isinstance(layer, str):
-        raise ValueError(f"{path} does not say of which layer it is; write the file with Keras 3.9 or later")
+        raise ValueError(f"{path} does not say of which layer it is; write the file with Keras 3.6 or later")
     return f"{layer}/{variables[int(match[2])]}"
 
 
