@@ -19,16 +19,28 @@ from kerasnets.errors import UserError, nearest
 
 MOST = 4 * 2**20
 """Characters of a config."""
+DEEPEST = 100
+"""Levels of a config. Python's own limit does not do: very deep models raise it."""
 
 
 class _Loader(yaml.BaseLoader):
-    """Reads every scalar as text; refuses a key that stands twice, and references, which can multiply a small file."""
+    """Reads every scalar as text.
+
+    Refuses a key that stands twice, references, which can multiply a small file, and more than `DEEPEST` levels.
+    """
+
+    depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        mark = self.peek_event().start_mark
         if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark
             raise yaml.MarkedYAMLError(problem="references such as *name are not taken", problem_mark=mark)
-        return super().compose_node(parent, index)
+        if self.depth == DEEPEST:
+            raise yaml.MarkedYAMLError(problem="nested too deeply", problem_mark=mark)
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
@@ -46,8 +58,6 @@ def _parse(text: str, where: str) -> Any:
         raise UserError(f"{where}: a config has at most {MOST >> 20} million characters")
     try:
         return yaml.load(text, Loader=_Loader)  # noqa: S506  (a BaseLoader: text, lists and mappings only)
-    except RecursionError as error:
-        raise UserError(f"{where}: nested too deeply") from error
     except yaml.MarkedYAMLError as error:
         line = f" line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise UserError(f"{where}{line}: {error.problem}") from error

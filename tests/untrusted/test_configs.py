@@ -30,7 +30,9 @@ LAUGHS = "a: &a [x, x]\n" + "".join(f"{b}: &{b} [*{a}, *{a}]\n" for a, b in zip(
     ("text", "message"),
     [
         (LAUGHS, "c.yaml line 2: references such as *name are not taken"),
-        ("model: " + "[" * 5000, "c.yaml: nested too deeply"),
+        ("model: " + "[" * 5000, "c.yaml line 1: nested too deeply"),
+        ("model: " + "[" * 1_000_000, "c.yaml line 1: nested too deeply"),
+        ("model: " + "{a: " * 5000, "c.yaml line 1: nested too deeply"),
         ("{[a]: 1}", "c.yaml line 1: a key is not a word"),
         ("name: ../../x\nmodel: {name: lenet5}\ndata: {source: digits}", "name: found '../../x'"),
         ('name: "x\\n"\nmodel: {name: lenet5}\ndata: {source: digits}', "name: found 'x\\n'"),
@@ -45,7 +47,19 @@ LAUGHS = "a: &a [x, x]\n" + "".join(f"{b}: &{b} [*{a}, *{a}]\n" for a, b in zip(
             "and 9949 more",
         ),
     ],
-    ids=["references", "deep", "key", "path", "line break", "blocks", "digits", "size", "keys"],
+    ids=[
+        "references",
+        "deep",
+        "very deep",
+        "deep mappings",
+        "key",
+        "path",
+        "line break",
+        "blocks",
+        "digits",
+        "size",
+        "keys",
+    ],
 )
 def test_configs_that_are_made_to_harm(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text(text)
