@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kerasnets.errors import UserError
+from kerasnets.models.shapes import shapes_only
 
 SUFFIX = ".keras"
 CONFIG, WEIGHTS, METADATA = "config.json", "model.weights.h5", "metadata.json"
@@ -167,7 +168,7 @@ def _declared(config: dict[str, Any]) -> int:
     """Return the bytes of the weights that a config declares, without making them."""
     import keras
 
-    with keras.StatelessScope(initialize_variables=False):
+    with shapes_only():
         model = keras.saving.deserialize_keras_object(config, safe_mode=True)
     return sum(math.prod(variable.shape) * 4 for variable in model.weights)
 

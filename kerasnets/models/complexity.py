@@ -36,11 +36,10 @@ class Stage:
 
 def outline(name: str, *arguments: Any, **options: Any) -> Any:
     """Build a model as `models.build` does, but allocate no weights: enough to count, in a tenth of the time."""
-    import keras
-
     from kerasnets.models import build
+    from kerasnets.models.shapes import shapes_only
 
-    with keras.StatelessScope(initialize_variables=False):
+    with shapes_only():
         return build(name, *arguments, **options)
 
 

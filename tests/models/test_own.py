@@ -11,7 +11,7 @@ import pytest
 from kerasnets import config as configs
 from kerasnets import models
 from kerasnets.errors import UserError
-from kerasnets.models import archive
+from kerasnets.models import archive, complexity
 
 SHAPE, CLASSES = (16, 16, 3), 4
 CODE = """
@@ -194,6 +194,16 @@ def test_a_compiled_model_of_a_file(kind: str, tmp_path: Path) -> None:
     model.save(tmp_path / "model.keras")
     found = models.build(str(tmp_path / "model.keras"), SHAPE, CLASSES)
     np.testing.assert_allclose(keras.ops.softmax(found(images())), model(images()), rtol=1e-5)
+
+
+def test_files_that_were_looked_at_leave_nothing_behind(tmp_path: Path) -> None:
+    """Keras would give what was only counted its values when the shape of a layer of the user's own is asked for."""
+    models.build("lenet5", (16, 16, 1), 3).save(tmp_path / "model.keras")
+    models.load(tmp_path / "model.keras")
+    outlined = complexity.outline("lenet5")
+    with keras.StatelessScope():
+        pass
+    assert all(variable._value is None for variable in outlined.weights)
 
 
 WRONG = {
