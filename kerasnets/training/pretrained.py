@@ -1,6 +1,5 @@
 """The weights that training begins with: which they are, and the pixels that they were trained on."""
 
-import hashlib
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from kerasnets import config as configs
 from kerasnets.config import Config
 from kerasnets.console import err
 from kerasnets.data.preprocessing import CONSTANTS, Preprocessing
+from kerasnets.durable import sha256
 from kerasnets.errors import UserError, nearest
 from kerasnets.models import pretrained
 from kerasnets.models.pretrained import Loaded
@@ -93,9 +93,8 @@ def read(config: Config, net: keras.Model) -> Weights | None:
         there = [found.name for found in path.parent.iterdir()] if path.parent.is_dir() else []
         raise UserError(f"model.pretrained: {path} does not exist{nearest(path.name, there)}")
     loaded = pretrained.load(net, path)
-    with (path / "model.keras" if path.is_dir() else path).open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Weights(path, loaded, digest, _preprocessing(path))
+    file = path / "model.keras" if path.is_dir() else path
+    return Weights(path, loaded, sha256(file), _preprocessing(path))
 
 
 def _preprocessing(path: Path) -> Preprocessing | None:

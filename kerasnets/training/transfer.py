@@ -52,8 +52,9 @@ class Transfer:
     def freeze(self, net: keras.Model, steps_per_epoch: int) -> Frozen:
         """Return which variables of a network are frozen, moving statistics among them, and for how many steps."""
         names = frozenset(v.path for v in net.weights if self.stages.of(v.path) in self.frozen)
-        forever = self.thaw_after is None or not names
-        return Frozen(names, math.inf if self.thaw_after is None or forever else self.thaw_after * steps_per_epoch)
+        if self.thaw_after is None or not names:
+            return Frozen(names)
+        return Frozen(names, self.thaw_after * steps_per_epoch)
 
     def rates(self, net: keras.Model, frozen: Frozen) -> Rates:
         """Return by what the learning rate of each variable of a network is multiplied."""
