@@ -14,8 +14,8 @@ import tensorflow as tf
 
 from kerasnets.telemetry import pictures, summaries
 from kerasnets.telemetry.events import TRAIN, VALIDATION, Events
-from kerasnets.telemetry.probe import Kind, Sample
 from kerasnets.telemetry.record import GRADIENT, STATISTICS, Series
+from kerasnets.telemetry.sample import Kind, Sample
 from kerasnets.telemetry.stepwise import Stepwise
 from kerasnets.telemetry.validation import Validation, ValidationCounts, hardest
 from kerasnets.telemetry.writer import ProbeWriter

@@ -5,7 +5,6 @@ host reads a handful of small variables after them.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from kerasnets.telemetry.record import (
     Layers,
 )
 from kerasnets.telemetry.replicas import state
+from kerasnets.telemetry.sample import Kind, Sample
 from kerasnets.telemetry.statistics import (
     BUCKETS,
     RECTIFIERS,
@@ -42,34 +42,6 @@ FIRST_HEADS = (50, 200)
 RING = 1024
 """Steps whose loss, gradient norm and learning rate the device remembers until the host reads them."""
 _STEP_VALUES = 3
-
-
-@dataclass(frozen=True, eq=False)
-class Kind:
-    """One kind's statistics at one step.
-
-    Attributes:
-        names: L tensors, in order of depth.
-        moments: float32 `[L, 8]`, in the order of `record.STATISTICS`.
-        counts: float32 `[L, BUCKETS]`: histograms from min to max; None where none were taken.
-        extras: extra -> float32 `[L]`, NaN where it does not apply.
-    """
-
-    names: tuple[str, ...]
-    moments: np.ndarray
-    counts: np.ndarray | None
-    extras: dict[str, np.ndarray]
-
-
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """What the probe saw at one step: kind -> statistics; layer -> share of the epoch's samples, `[C]`, in which each
-    channel was dead; and the loss of the same batch and weights in inference mode, where it was measured."""
-
-    step: int
-    kinds: dict[str, Kind]
-    dead: dict[str, np.ndarray]
-    inference_loss: float | None
 
 
 class _Store(tf.Module):
@@ -288,12 +260,12 @@ class Probe(Observer):
             ratio = kinds[UPDATE].moments[:, STATISTICS.index("l2")] / self._before_norm.numpy()
         kinds[UPDATE].extras["ratio"] = np.where(np.isfinite(ratio), ratio, np.nan)
         if left := self._frozen.at(step):
-            kinds |= {kind: _unseen(kinds[kind], left) for kind in (GRADIENT, CLIPPED, UPDATE) if kind in kinds}
+            kinds |= {kind: kinds[kind].without(left) for kind in (GRADIENT, CLIPPED, UPDATE) if kind in kinds}
         dead: dict[str, np.ndarray] = {}
         if self._activations:
             dead = self._add_activations(kinds[ACTIVATION])
         if passes:
-            kinds |= {HEAD + head: _reached(store.kind(False)) for head, store in self._heads.items()}
+            kinds |= {HEAD + head: store.kind(False).reached() for head, store in self._heads.items()}
         inferred = step == int(self._inferred.numpy())
         return Sample(step, kinds, dead, float(self._inference_loss.numpy()) if inferred else None)
 
@@ -334,18 +306,3 @@ class Probe(Observer):
             steps_per_epoch=steps_per_epoch,
             clipping=self._clipping,
         )
-
-
-def _unseen(kind: Kind, names: frozenset[str]) -> Kind:
-    """Leave out the numbers of some variables, so that all samples have the same rows."""
-    gone = np.isin(kind.names, list(names))
-    counts = kind.counts if kind.counts is None else np.where(gone[:, None], 0, kind.counts)
-    extras = {name: np.where(gone, np.nan, values) for name, values in kind.extras.items()}
-    return Kind(kind.names, np.where(gone[:, None], np.float32(np.nan), kind.moments), counts, extras)
-
-
-def _reached(kind: Kind) -> Kind:
-    """Leave out the variables that a head's gradient does not reach."""
-    l2, bad = kind.moments[:, STATISTICS.index("l2")], kind.moments[:, STATISTICS.index("nan") :].sum(axis=1)
-    keep = np.flatnonzero((l2 > 0) | (bad > 0))
-    return Kind(tuple(kind.names[place] for place in keep), kind.moments[keep], None, {})

@@ -12,7 +12,7 @@ import numpy as np
 from kerasnets.telemetry import cost
 from kerasnets.telemetry.events import Events
 from kerasnets.telemetry.observers import Level
-from kerasnets.telemetry.probe import RING, Kind, Probe, Sample
+from kerasnets.telemetry.probe import RING, Probe
 from kerasnets.telemetry.record import (
     ACTIVATION,
     CLIPPED,
@@ -24,6 +24,7 @@ from kerasnets.telemetry.record import (
     WEIGHT,
     Recorder,
 )
+from kerasnets.telemetry.sample import Kind, Sample
 from kerasnets.telemetry.stepwise import Stepwise
 
 _TAGS = {GRADIENT: "gradients", CLIPPED: "gradients_clipped", WEIGHT: "weights", UPDATE: "updates"}

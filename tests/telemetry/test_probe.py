@@ -14,8 +14,9 @@ import tensorflow as tf
 from kerasnets.models.specs import Head
 from kerasnets.telemetry.observed import ObservedModel
 from kerasnets.telemetry.observers import GradientNorm, Level, Observer
-from kerasnets.telemetry.probe import Probe, Sample
+from kerasnets.telemetry.probe import Probe
 from kerasnets.telemetry.record import STATISTICS
+from kerasnets.telemetry.sample import Sample
 from kerasnets.training.fast import make_fast
 from kerasnets.training.step import Trainer
 
