@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kerasnets.artifacts import card, manifest, store, triton
+from kerasnets.artifacts import manifest, store
 from kerasnets.artifacts.formats import FORMATS, onnx
+from kerasnets.artifacts.kit import card, triton
 from kerasnets.console import err, import_tensorflow
 from kerasnets.errors import UserError, nearest
 from kerasnets.run import Run

@@ -19,7 +19,7 @@ from kerasnets.inference.predict import Failure, Prediction, Predictor, find
 from kerasnets.run import Run
 
 if TYPE_CHECKING:
-    from kerasnets.inference.measure import Measures
+    from kerasnets.measures.measure import Measures
 
 _SHOWN_CLASSES = 40
 _SHOWN_IMAGES = 100

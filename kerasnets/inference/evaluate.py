@@ -9,9 +9,10 @@ import numpy as np
 from kerasnets.artifacts.batches import raw_batches
 from kerasnets.console import progress
 from kerasnets.errors import UserError
-from kerasnets.inference import confusion, labelled
-from kerasnets.inference.measure import Measures, measure
+from kerasnets.inference import labelled
 from kerasnets.inference.subject import Subject
+from kerasnets.measures import confusion
+from kerasnets.measures.measure import Measures, measure
 from kerasnets.run import write_text
 
 _BATCH = 64

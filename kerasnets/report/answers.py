@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kerasnets.inference.measure import reliability, scores
+from kerasnets.measures.measure import reliability, scores
 from kerasnets.report import scales
 from kerasnets.report.headline import share
 from kerasnets.report.material import Predictions

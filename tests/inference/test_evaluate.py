@@ -11,8 +11,8 @@ import pytest
 
 from kerasnets.errors import CheckFailed, UserError
 from kerasnets.inference.evaluate import evaluate
-from kerasnets.inference.measure import Measures
 from kerasnets.inference.subject import open_subject
+from kerasnets.measures.measure import Measures
 from kerasnets.run import Run
 
 

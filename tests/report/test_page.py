@@ -242,7 +242,7 @@ def test_the_same_run_gives_the_same_page(full: tuple[Run, Reader], tmp_path: Pa
 
 
 def test_calibration_is_that_of_evaluate(tmp_path: Path) -> None:
-    from kerasnets.inference.measure import calibration_error
+    from kerasnets.measures.measure import calibration_error
     from kerasnets.report.headline import share
     from kerasnets.report.material import Material
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kerasnets.inference import confusion
-from kerasnets.inference.measure import calibration_error, measure
+from kerasnets.measures import confusion
+from kerasnets.measures.measure import calibration_error, measure
 
 PROBABILITIES = np.array([[0.9, 0.1, 0.0], [0.6, 0.3, 0.1], [0.2, 0.7, 0.1], [0.1, 0.5, 0.4]], np.float32)
 TARGETS = np.array([0, 1, 1, 2], np.int32)

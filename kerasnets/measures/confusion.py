@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from kerasnets.data.cells import cells
-from kerasnets.inference.measure import Measures
+from kerasnets.measures.measure import Measures
 
 _NUMBERED = 25
 """Up to so many classes each cell shows its count."""

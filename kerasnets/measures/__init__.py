@@ -1,0 +1,1 @@
+"""How good predictions are, and the confusion matrix: numbers and pictures for whoever measures a model."""
