@@ -1,6 +1,6 @@
-"""A fresh process that runs one artefact: `python -I checker.py FORMAT.py DIRECTORY BLOCKED…`.
+"""A fresh process that runs one artefact: `python -I checker.py READER.py ARTEFACT BLOCKED…`.
 
-Standard library and NumPy only. The format's module is loaded from its file, and the blocked packages cannot be
+Standard library and NumPy only. The format's reader is loaded from its file, and the blocked packages cannot be
 imported: what runs here runs on a machine that has never seen kerasnets. Both directions of the pipe speak the same
 frames: a line of JSON with the sizes of the binary parts, then the parts; arrays are .npy files.
 """
@@ -49,29 +49,27 @@ def unpack(part: bytes) -> np.ndarray:
     return array
 
 
-def _open(format_file: str, directory: str) -> Any:
-    spec = importlib.util.spec_from_file_location("artefact_format", format_file)
+def _open(reader: str, artefact: str) -> Any:
+    spec = importlib.util.spec_from_file_location("artefact_reader", reader)
     if spec is None or spec.loader is None:
-        raise ImportError(f"{format_file} is not a Python file")
+        raise ImportError(f"{reader} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.open(Path(directory))
+    return module.read(Path(artefact))
 
 
 def _answer(runner: Any, call: str, parts: list[bytes]) -> dict[str, np.ndarray]:
-    if call == "bytes":
-        arrays: dict[str, np.ndarray] = runner.encoded(parts)
-        return arrays
-    return {"probabilities": runner(unpack(parts[0]))}
+    arrays: dict[str, np.ndarray] = runner.encoded(parts) if call == "bytes" else runner.outputs(unpack(parts[0]))
+    return arrays
 
 
-def main(format_file: str, directory: str, *blocked: str) -> None:
+def main(reader: str, artefact: str, *blocked: str) -> None:
     """Open the artefact, describe it, then answer calls until the input ends."""
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints goes to stderr, not between the frames
     for name in blocked:
         sys.modules[name] = None  # type: ignore[assignment]  # imports of it fail, and it looks as if not installed
-    runner = _open(format_file, directory)
+    runner = _open(reader, artefact)
     loaded = [name for name in blocked if sys.modules[name] is not None]
     send(replies, {"labels": runner.labels, "signatures": runner.signatures, "blocked_but_loaded": loaded})
     while (request := receive(sys.stdin.buffer)) is not None:

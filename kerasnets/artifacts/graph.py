@@ -1,12 +1,15 @@
 """Decode + preprocessing + main head + softmax: the one graph that every format is written from."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from kerasnets import models
+from kerasnets.artifacts import calibration
 from kerasnets.artifacts.feed import Feed
 from kerasnets.data import decode
 from kerasnets.data.preprocessing import Preprocessing
@@ -50,6 +53,8 @@ class Graph:
     feed: Feed
     facts: dict[str, str]
     """Words about the model that a format with metadata carries."""
+    calibration: Callable[[], Iterator[np.ndarray]] = calibration.nothing
+    """Training images for formats that measure activations: raw pixels `[N, H, W, C]`, the same ones in each call."""
 
     @property
     def parameters(self) -> dict[str, tf.Variable]:
@@ -107,10 +112,12 @@ class Graph:
 
 def serving_graph(run: Run) -> Graph:
     """Return the graph of a run's best weights, with the input that its config's `export` section asks for."""
+    preprocessing = Preprocessing.load(run.path)
     return Graph(
         model=load(run)[1],
-        preprocessing=Preprocessing.load(run.path),
+        preprocessing=preprocessing,
         labels=run.labels,
         feed=Feed.of(run.config.export),
         facts={"task": "image-classification", "model": run.config.model.name, "name": run.config.name},
+        calibration=lambda: calibration.images(run, preprocessing.channels),
     )

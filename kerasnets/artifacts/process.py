@@ -32,7 +32,7 @@ class ProcessRunner:
     def __init__(self, form: Format, directory: Path, *, timeout: float = 600.0) -> None:
         self._name, self._timeout = form.NAME, timeout
         self._stderr = tempfile.TemporaryFile()
-        command = [sys.executable, "-I", str(checker.__file__), str(form.__file__), str(directory)]
+        command = [sys.executable, "-I", str(checker.__file__), form.READER, str(directory / form.FILE)]
         self._process = subprocess.Popen(
             [*command, *form.INDEPENDENT_OF],
             stdin=subprocess.PIPE,
@@ -67,9 +67,13 @@ class ProcessRunner:
         self._process.wait()
         self._stderr.close()
 
+    def outputs(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Map raw pixels `[N, H, W, C]` to every output of the `image` endpoint, by its name."""
+        return self._call("image", [checker.pack(images)])
+
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Map raw pixels `[N, H, W, C]` to probabilities `[N, K]`."""
-        return self._call("image", [checker.pack(images)])["probabilities"]
+        return self.outputs(images)["probabilities"]
 
     def encoded(self, files: Sequence[bytes]) -> dict[str, np.ndarray]:
         """Map encoded images to `probabilities`, `classes` and `scores`."""

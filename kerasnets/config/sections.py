@@ -66,6 +66,9 @@ class Telemetry(Section):
     """Write report.html when training ends."""
 
 
+_Format = Literal["savedmodel", "onnx", "onnx-int8", "litert", "litert-int8", "openvino"]
+
+
 def _known_formats(formats: tuple[str, ...]) -> tuple[str, ...]:
     if not formats or len(set(formats)) < len(formats):
         raise ValueError("name each wanted format once")
@@ -75,9 +78,13 @@ def _known_formats(formats: tuple[str, ...]) -> tuple[str, ...]:
 class Export(Section):
     """What `kerasnets export` writes."""
 
-    formats: Annotated[
-        tuple[Literal["savedmodel", "onnx"], ...], BeforeValidator(in_parts), AfterValidator(_known_formats)
-    ] = ("savedmodel", "onnx")
+    formats: Annotated[tuple[_Format, ...], BeforeValidator(in_parts), AfterValidator(_known_formats)] = (
+        "savedmodel",
+        "onnx",
+    )
+    """Files to write, each verified."""
+    max_accuracy_drop: Annotated[float, Field(ge=0, le=100)] = 0.5
+    """Percentage points by which an int8 format's accuracy on held-out images may fall below the model's."""
     static_shape: bool = False
     """Fix height and width of the input to the model's own size, for servers that want that."""
     input_dtype: Literal["float32", "uint8"] = "float32"

@@ -18,12 +18,12 @@ print("libraries print to stdout")
 class Doubles:
     labels = ("one", "two")
     signatures = {"image": {}}
-    def __call__(self, images):
-        return images * 2
+    def outputs(self, images):
+        return {"probabilities": images * 2, "unknown": images[:, 0, 0, 0] > 0}
     def encoded(self, files):
         return {"lengths": np.array([len(file) for file in files]), "classes": np.array(["é", "ab"])}
 
-def open(directory):
+def read(path):
     return Doubles()
 """
 
@@ -33,7 +33,7 @@ def runner(
 ) -> ProcessRunner:
     file = tmp_path / "form.py"
     file.write_text(source, encoding="utf-8")
-    form = types.SimpleNamespace(NAME="doubles", INDEPENDENT_OF=blocked, __file__=str(file))
+    form = types.SimpleNamespace(NAME="doubles", FILE="artefact", INDEPENDENT_OF=blocked, READER=str(file))
     return ProcessRunner(form, tmp_path, timeout=timeout)  # type: ignore[arg-type]
 
 
@@ -45,6 +45,9 @@ def test_arrays_go_through_unchanged(tmp_path: Path) -> None:
         np.testing.assert_array_equal(doubles(images), images * 2)
         np.testing.assert_array_equal(doubles(images.transpose(0, 2, 1, 3)), images.transpose(0, 2, 1, 3) * 2)
         assert doubles(images[:0]).shape == (0, 40, 50, 3)
+        found = doubles.outputs(images)
+        assert list(found) == ["probabilities", "unknown"]
+        assert found["unknown"].tolist() == (images[:, 0, 0, 0] > 0).tolist()
 
 
 def test_files_go_through_with_their_trailing_zeros(tmp_path: Path) -> None:
@@ -70,7 +73,7 @@ def test_the_working_directory_is_not_importable(tmp_path: Path, monkeypatch: py
 
 
 def test_an_error_is_the_answer_to_one_call(tmp_path: Path) -> None:
-    source = DOUBLES.replace("return images * 2", "return images * 2 if len(images) < 3 else 1 // 0")
+    source = DOUBLES.replace("return {", "1 // 0 if len(images) == 3 else 1; return {")
     with runner(tmp_path, source) as doubles:
         with pytest.raises(CheckFailed) as error:
             doubles(np.zeros((3, 1, 1, 1)))
@@ -80,7 +83,7 @@ def test_an_error_is_the_answer_to_one_call(tmp_path: Path) -> None:
 
 
 def test_a_process_that_dies_is_reported_with_its_last_words(tmp_path: Path) -> None:
-    source = DOUBLES.replace("return images * 2", "import os; os.write(2, b'out of luck'); os._exit(7)")
+    source = DOUBLES.replace("return {", "import os; os.write(2, b'out of luck'); os._exit(7); return {")
     expected = "doubles: the fresh process ended with code 7, asked to answer a call of 'image'\n"
     with runner(tmp_path, source) as doubles:
         with pytest.raises(CheckFailed, match=f"^{re.escape(expected)}.*\n?  .*out of luck$"):
@@ -90,7 +93,7 @@ def test_a_process_that_dies_is_reported_with_its_last_words(tmp_path: Path) -> 
 
 
 def test_a_process_that_hangs_is_ended(tmp_path: Path) -> None:
-    source = DOUBLES.replace("return images * 2", "import time; time.sleep(60)")
+    source = DOUBLES.replace("return {", "import time; time.sleep(60); return {")
     with runner(tmp_path, source, timeout=2.5) as doubles:
         with pytest.raises(CheckFailed, match="^doubles: the fresh process took more than 2.5 s to answer"):
             doubles(np.zeros((1, 1, 1, 1)))

@@ -1,7 +1,7 @@
 """The formats that a model is published in: one protocol, one module each.
 
-A format's module imports nothing of kerasnets when it is loaded and nothing but NumPy and its own runtime when it
-opens an artefact: the fresh process of `verify` loads it alone, from its file, with kerasnets made unimportable.
+What opens artefacts is a module that imports nothing of kerasnets, and nothing but NumPy and its own runtime when it
+opens one: the fresh process of `verify` loads it alone, from its file, with kerasnets made unimportable.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,8 +27,11 @@ class Runner(Protocol):
     def signatures(self) -> Mapping[str, Any]:
         """Endpoint -> {"inputs": {name: {"dtype": …, "shape": […]}}, "outputs": {…}}; None for a dynamic dimension."""
 
+    def outputs(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Map raw pixels `[N, H, W, C]` 0..255 to every output of the `image` endpoint, by its name."""
+
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Map raw pixels `[N, H, W, C]` 0..255 to probabilities float32 `[N, K]`."""
+        """Map raw pixels `[N, H, W, C]` 0..255 to probabilities float32 `[N, K]`: one of `outputs`."""
 
 
 class EncodedRunner(Runner, Protocol):
@@ -41,16 +44,20 @@ class EncodedRunner(Runner, Protocol):
 class Format(Protocol):
     """What each module here provides."""
 
-    __file__: str | None
-    """The module itself, for the fresh process."""
+    READER: str
+    """File of the module whose `read(path)` opens the artefact, for the fresh process."""
     NAME: str
     """As users write it in `--formats`."""
     FILE: str
-    """The file by which the format is known in a version's directory."""
+    """The file by which the format is known in a version's directory: a path in it."""
     ENDPOINTS: tuple[str, ...]
     """Which of `image` and `bytes` it has."""
     TOLERANCE: float
-    """Largest absolute difference of a probability from the Keras model's."""
+    """Largest absolute difference of a probability from the Keras model's; of a lossy format nothing is asked of it."""
+    LOSSY: bool
+    """Answers differ by design: not its probabilities are held to the Keras model's but its accuracy, by the gate."""
+    NEEDS: tuple[str, str] | None
+    """Package that is not among kerasnets' own requirements, as it is imported, and the extra that installs it."""
     INDEPENDENT_OF: tuple[str, ...]
     """Top-level packages without which an artefact must open and run."""
 

@@ -10,14 +10,17 @@ if TYPE_CHECKING:
     from kerasnets.artifacts.graph import Graph
 
 NAME = "onnx"
+READER = __file__
 FILE = "model.onnx"
 ENDPOINTS = ("image",)
 TOLERANCE = 1e-4
+LOSSY = False
+NEEDS = None
 INDEPENDENT_OF = ("kerasnets", "keras", "tf_keras", "tensorflow", "tf2onnx", "onnx")
 
 OPSET = 17
 _AXES = ("N", "H", "W", "C")
-_DTYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}
+_DTYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8", "tensor(bool)": "bool"}
 
 
 def write(graph: "Graph", directory: Path) -> None:
@@ -42,7 +45,12 @@ def write(graph: "Graph", directory: Path) -> None:
 
 def open(directory: Path) -> "OnnxRunner":
     """Load the model with onnxruntime alone."""
-    return OnnxRunner(directory)
+    return read(directory / FILE)
+
+
+def read(path: Path) -> "OnnxRunner":
+    """Load an ONNX file with onnxruntime alone."""
+    return OnnxRunner(path)
 
 
 def names(directory: Path) -> list[str]:
@@ -56,14 +64,14 @@ def names(directory: Path) -> list[str]:
 
 
 class OnnxRunner:
-    """Runs model.onnx on the processor."""
+    """Runs an ONNX file on the processor."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, path: Path) -> None:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # errors; its warnings concern optimisations that it passed over
-        content = (directory / FILE).read_bytes()  # of a file without a place: tensors in other files are not found
+        content = path.read_bytes()  # of a file without a place: tensors in other files are not found
         self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
     @property
@@ -77,11 +85,15 @@ class OnnxRunner:
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         return {"image": {"inputs": _describe(inputs), "outputs": _describe(outputs)}}
 
+    def outputs(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Map raw pixels `[N, H, W, C]` to every output, by its name."""
+        dtype = _DTYPES[self._session.get_inputs()[0].type]
+        found = [value.name for value in self._session.get_outputs()]
+        return dict(zip(found, self._session.run(found, {"image": images.astype(dtype)}), strict=True))
+
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Map raw pixels `[N, H, W, C]` to probabilities `[N, K]`."""
-        dtype = _DTYPES[self._session.get_inputs()[0].type]
-        probabilities: np.ndarray = self._session.run(["probabilities"], {"image": images.astype(dtype)})[0]
-        return probabilities
+        return self.outputs(images)["probabilities"]
 
 
 def _describe(values: Any) -> dict[str, Any]:

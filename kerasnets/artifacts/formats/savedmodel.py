@@ -11,9 +11,12 @@ if TYPE_CHECKING:
     from kerasnets.artifacts.graph import Graph
 
 NAME = "savedmodel"
+READER = __file__
 FILE = "saved_model.pb"
 ENDPOINTS = ("image", "bytes")
 TOLERANCE = 1e-4
+LOSSY = False
+NEEDS = None
 INDEPENDENT_OF = ("kerasnets", "keras", "tf_keras")
 
 # Endpoint -> signature: TensorFlow Serving calls `serving_default` where a request names none.
@@ -43,7 +46,12 @@ def write(graph: "Graph", directory: Path) -> None:
 
 def open(directory: Path) -> "SavedModelRunner":
     """Load the SavedModel with TensorFlow alone."""
-    return SavedModelRunner(directory)
+    return read(directory / FILE)
+
+
+def read(path: Path) -> "SavedModelRunner":
+    """Load the SavedModel whose saved_model.pb is at `path` with TensorFlow alone."""
+    return SavedModelRunner(path.parent)
 
 
 def names(directory: Path) -> list[str]:
@@ -89,11 +97,15 @@ class SavedModelRunner:
                 found[endpoint] = {"inputs": _describe(inputs), "outputs": _describe(outputs)}
         return found
 
+    def outputs(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Map raw pixels `[N, H, W, C]` to every output of the `image` endpoint, by its name."""
+        dtype = self.signatures["image"]["inputs"]["image"]["dtype"]
+        found = self._loaded.signatures[SIGNATURES["image"]](image=self._tf.constant(images.astype(dtype)))
+        return {name: tensor.numpy() for name, tensor in found.items()}
+
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Map raw pixels `[N, H, W, C]` to probabilities `[N, K]`."""
-        dtype = self.signatures["image"]["inputs"]["image"]["dtype"]
-        outputs = self._loaded.signatures[SIGNATURES["image"]](image=self._tf.constant(images.astype(dtype)))
-        return np.asarray(outputs["probabilities"])
+        return self.outputs(images)["probabilities"]
 
     def encoded(self, files: Sequence[bytes]) -> dict[str, np.ndarray]:
         """Map encoded images to `probabilities`, `classes` and `scores`."""
