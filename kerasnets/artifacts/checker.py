@@ -59,7 +59,12 @@ def _open(reader: str, artefact: str) -> Any:
 
 
 def _answer(runner: Any, call: str, parts: list[bytes]) -> dict[str, np.ndarray]:
-    arrays: dict[str, np.ndarray] = runner.encoded(parts) if call == "bytes" else runner.outputs(unpack(parts[0]))
+    if call == "bytes":
+        arrays: dict[str, np.ndarray] = runner.encoded(parts)
+    elif call == "explain":
+        arrays = runner.explained(*map(unpack, parts))
+    else:
+        arrays = runner.outputs(unpack(parts[0]))
     return arrays
 
 

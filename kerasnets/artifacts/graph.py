@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -13,6 +14,8 @@ from kerasnets.artifacts import calibration
 from kerasnets.artifacts.feed import Feed
 from kerasnets.data import decode
 from kerasnets.data.preprocessing import Preprocessing
+from kerasnets.gradcam import layers
+from kerasnets.gradcam.heatmaps import heatmaps
 from kerasnets.run import Run
 
 
@@ -71,20 +74,27 @@ class Graph:
             "scores": {"dtype": "float32", "shape": [None, classes]},
         }
         shape = self.feed.shape(self.preprocessing)
-        return {
-            "image": {"inputs": {"image": {"dtype": self.feed.dtype, "shape": shape}}, "outputs": probabilities},
+        image = {"image": {"dtype": self.feed.dtype, "shape": shape}}
+        found = {
+            "image": {"inputs": image, "outputs": probabilities},
             "bytes": {
                 "inputs": {"image_bytes": {"dtype": "string", "shape": [None]}},
                 "outputs": {**probabilities, **ranked},
             },
         }
+        if self.explained_layer is not None:
+            height, width = layers.spatial(self.model)[self.explained_layer].shape[1:3]
+            maps = {"heatmaps": {"dtype": "float32", "shape": [None, height, width]}}
+            classes_wanted = {"classes": {"dtype": "int32", "shape": [None]}}
+            found["explain"] = {"inputs": {**image, **classes_wanted}, "outputs": {**maps, **probabilities}}
+        return found
 
     def image_function(self) -> Any:
         """Return the `tf.function` of the `image` endpoint."""
 
         def image(image: tf.Tensor) -> dict[str, tf.Tensor]:
             inputs = self.feed.finish(tf.cast(image, tf.float32), self.preprocessing, tf)
-            return {"probabilities": self._probabilities(inputs)}
+            return {"probabilities": self._probabilities(self.model(inputs, training=False))}
 
         spec = tf.TensorSpec(self.feed.shape(self.preprocessing), self.feed.dtype, name="image")
         return tf.function(image, input_signature=[spec], autograph=False)
@@ -99,15 +109,35 @@ class Graph:
 
         def encoded(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
             spec = tf.TensorSpec((*size, channels), tf.float32)
-            probabilities = self._probabilities(tf.map_fn(one, image_bytes, fn_output_signature=spec))
+            inputs = tf.map_fn(one, image_bytes, fn_output_signature=spec)
+            probabilities = self._probabilities(self.model(inputs, training=False))
             scores, order = tf.math.top_k(probabilities, k=len(self.labels))
             classes = tf.gather(tf.constant(self.labels), order)
             return {"probabilities": probabilities, "classes": classes, "scores": scores}
 
         return tf.function(encoded, input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
 
-    def _probabilities(self, inputs: tf.Tensor) -> tf.Tensor:
-        return tf.nn.softmax(self.model(inputs, training=False))
+    @cached_property
+    def explained_layer(self) -> str | None:
+        """The layer by whose features the `explain` endpoint answers; None for a model that keeps no places apart."""
+        return layers.last(self.model)
+
+    def explain_function(self) -> Any:
+        """Return the `tf.function` of the `explain` endpoint: raw pixels, a class each (-1: the best) to heatmaps."""
+        layer = layers.choose(self.model, self.explained_layer)
+
+        def explain(image: tf.Tensor, classes: tf.Tensor) -> dict[str, tf.Tensor]:
+            inputs = self.feed.finish(tf.cast(image, tf.float32), self.preprocessing, tf)
+            found, logits = heatmaps(self.model, layer, inputs, classes)
+            return {"heatmaps": found, "probabilities": self._probabilities(logits)}
+
+        image = tf.TensorSpec(self.feed.shape(self.preprocessing), self.feed.dtype, name="image")
+        wanted = tf.TensorSpec([None], tf.int32, name="classes")
+        return tf.function(explain, input_signature=[image, wanted], autograph=False)
+
+    @staticmethod
+    def _probabilities(logits: tf.Tensor) -> tf.Tensor:
+        return tf.nn.softmax(logits)
 
 
 def serving_graph(run: Run) -> Graph:

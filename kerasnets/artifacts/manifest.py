@@ -20,7 +20,7 @@ _HELD_OUT = ("validation", "test")
 def describe(run: Run, name: str, version: int, interface: dict[str, Any], parity: dict[str, Any]) -> dict[str, Any]:
     """Return the manifest of a version, all but the hashes of its files."""
     metrics = run.read_json("metrics.json") if (run.path / "metrics.json").is_file() else {}
-    endpoints = sorted({endpoint for form in parity for endpoint in FORMATS[form].ENDPOINTS})
+    endpoints = sorted({endpoint for form in parity for endpoint in FORMATS[form].ENDPOINTS if endpoint in interface})
     skipped = {split: sorted(run.skipped(split)) for split in ("train", *_HELD_OUT)}
     return {
         "name": name,

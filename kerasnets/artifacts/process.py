@@ -79,6 +79,10 @@ class ProcessRunner:
         """Map encoded images to `probabilities`, `classes` and `scores`."""
         return self._call("bytes", files)
 
+    def explained(self, images: np.ndarray, classes: np.ndarray) -> dict[str, np.ndarray]:
+        """Map raw pixels and a class each, int32 `[N]` (-1: best), to `heatmaps` `[N, h, w]` and `probabilities`."""
+        return self._call("explain", [checker.pack(images), checker.pack(classes)])
+
     def _call(self, endpoint: str, parts: Sequence[bytes]) -> dict[str, np.ndarray]:
         what = f"to answer a call of '{endpoint}'"
         try:

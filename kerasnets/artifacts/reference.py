@@ -24,6 +24,7 @@ class Reference:
         kept = {layer.name for layer in model.layers}
         self.left_out = frozenset({layer.name for layer in full.layers if layer.weights} - kept)
         spec = tf.TensorSpec([None, *model.input_shape[1:]], tf.float32)
+        self.model = model
         self._logits = tf.function(lambda inputs: model(inputs, training=False), input_signature=[spec])
 
     def logits(self, images: np.ndarray, feed: Feed = RAW) -> np.ndarray:

@@ -16,6 +16,12 @@ _NEURAL = """
     AvgPool BiasAdd Conv2D DepthwiseConv2dNative Elu FusedBatchNormV3 LRN LeakyRelu LogSoftmax MaxPool Relu Relu6 Selu
     Sigmoid Softmax Softplus Softsign Tanh ResizeBilinear
 """
+_GRADIENTS = """
+    AvgPoolGrad BiasAddGrad BroadcastGradientArgs ConcatOffset Conv2DBackpropInput DepthwiseConv2dNativeBackpropInput
+    DynamicStitch EluGrad FusedBatchNormGradV3 LRNGrad LeakyReluGrad MaxPoolGrad MirrorPadGrad PreventGradient
+    ReciprocalGrad Relu6Grad ReluGrad ResizeBilinearGrad RsqrtGrad SeluGrad ShapeN SigmoidGrad SoftplusGrad
+    SoftsignGrad SqrtGrad StopGradient TanhGrad
+"""
 _NUMBERS = """
     Abs Add AddN AddV2 All Any ArgMax ArgMin BatchMatMulV2 Bincount Bitcast BitwiseAnd BitwiseOr BitwiseXor Cast Ceil
     ClipByValue Cos Cumprod Cumsum DivNoNan Einsum Equal Erf Erfc Exp Expm1 Floor FloorDiv FloorMod Greater GreaterEqual
@@ -41,7 +47,7 @@ _CONTROL = """
     TensorListFromTensor TensorListGetItem TensorListLength TensorListPopBack TensorListPushBack TensorListReserve
     TensorListResize TensorListSetItem TensorListSplit TensorListStack While
 """
-COMPUTING = frozenset(" ".join((_NEURAL, _NUMBERS, _SHAPES, _IMAGES, _CONTROL)).split())
+COMPUTING = frozenset(" ".join((_NEURAL, _GRADIENTS, _NUMBERS, _SHAPES, _IMAGES, _CONTROL)).split())
 _SAVING = frozenset({"AssignVariableOp", "MergeV2Checkpoints", "RestoreV2", "SaveV2", "ShardedFilename"})
 _VARIABLES = frozenset({"AssignVariableOp", "VarHandleOp", "VarIsInitializedOp"})
 _SAVERS = re.compile(r"__inference__traced_(save|restore)_\d+")

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from kerasnets.artifacts import explained
 from kerasnets.artifacts.batches import raw_batches
 from kerasnets.artifacts.compare import Comparison, Parity, refuse
 from kerasnets.artifacts.feed import Feed
@@ -74,7 +75,7 @@ def verify(run: Run, directory: Path, formats: Sequence[str], interface: dict[st
     dataset = sources.load(run.config.data, seed=run.config.seed)
     held = _Held(dataset.validation, run.skipped("validation"), reference.preprocessing.channels)
     with ExitStack() as stack:
-        comparisons = []
+        comparisons, explaining = [], []
         for form in (FORMATS[name] for name in formats):
             runner = stack.enter_context(ProcessRunner(form, directory))
             _check_interface(form, runner, interface)
@@ -83,12 +84,16 @@ def verify(run: Run, directory: Path, formats: Sequence[str], interface: dict[st
             if form.NAME == savedmodel.NAME:
                 _check_operations(form, directory)
             comparisons.append(Comparison(form, runner, reference, feed))
+            if "explain" in runner.signatures:
+                explaining.append((form, runner))
         sample = held.sample(max(BATCHES))
         for comparison in comparisons:
             _check_batches(comparison, sample, dynamic=not feed.static)
             if "bytes" in comparison.form.ENDPOINTS:
                 comparison.encoded([_png(image) for image in sample], [image[np.newaxis] for image in sample])
                 _check_files(comparison, held)
+        for form, runner in explaining:
+            explained.check(form, runner, reference, feed, sample)
         with progress("verify", total=len(held)) as advance:
             for images, labels in held.batches():
                 for comparison in comparisons:
@@ -112,7 +117,7 @@ def _check_operations(form: Format, directory: Path) -> None:
 
 
 def _check_interface(form: Format, runner: ProcessRunner, interface: dict[str, Any]) -> None:
-    expected = {endpoint: interface[endpoint] for endpoint in form.ENDPOINTS}
+    expected = {endpoint: interface[endpoint] for endpoint in form.ENDPOINTS if endpoint in interface}
     if runner.signatures != expected:
         refuse(form, "inputs and outputs", _words(runner.signatures), f"must be {_words(expected)}")
 

@@ -16,7 +16,7 @@ def spatial(model: keras.Model) -> dict[str, Any]:
         if isinstance(operation, keras.layers.InputLayer):
             continue
         outputs = operation.output if len(operation._inbound_nodes) == 1 else None
-        shape = getattr(outputs, "shape", ())  # some operations have several outputs
+        shape: tuple[Any, ...] = getattr(outputs, "shape", ())  # some operations have several outputs
         if len(shape) == 4 and None not in shape[1:] and shape[1] * shape[2] > 1:
             found[operation.name] = outputs
     return found

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 NAME = "savedmodel"
 READER = __file__
 FILE = "saved_model.pb"
-ENDPOINTS = ("image", "bytes")
+ENDPOINTS = ("image", "bytes", "explain")
 TOLERANCE = 1e-4
 LOSSY = False
 NEEDS = None
 INDEPENDENT_OF = ("kerasnets", "keras", "tf_keras")
 
 # Endpoint -> signature: TensorFlow Serving calls `serving_default` where a request names none.
-SIGNATURES = {"image": "serving_default", "bytes": "bytes"}
+SIGNATURES = {"image": "serving_default", "bytes": "bytes", "explain": "explain"}
 
 
 def write(graph: "Graph", directory: Path) -> None:
@@ -36,6 +36,8 @@ def write(graph: "Graph", directory: Path) -> None:
     module = tf.Module()
     module.parameters = graph.parameters
     signatures = {SIGNATURES["image"]: graph.image_function(), SIGNATURES["bytes"]: graph.bytes_function()}
+    if graph.explained_layer is not None:
+        signatures[SIGNATURES["explain"]] = graph.explain_function()
     with tempfile.TemporaryDirectory() as folder:
         labels = Path(folder) / "labels.txt"
         labels.write_text("".join(f"{label}\n" for label in graph.labels), encoding="utf-8")
@@ -114,6 +116,17 @@ class SavedModelRunner:
         arrays = {name: tensor.numpy() for name, tensor in outputs.items()}
         texts = [[label.decode("utf-8") for label in row] for row in arrays["classes"]]
         return {**arrays, "classes": np.array(texts, dtype=str).reshape(arrays["classes"].shape)}
+
+    def explained(self, images: np.ndarray, classes: np.ndarray) -> dict[str, np.ndarray]:
+        """Map raw pixels and a class each, int32 `[N]` (-1: the best), to `heatmaps` `[N, h, w]` and `probabilities`.
+
+        Raises:
+            KeyError: the artefact has no such endpoint.
+        """
+        dtype = self.signatures["explain"]["inputs"]["image"]["dtype"]
+        call = self._loaded.signatures[SIGNATURES["explain"]]
+        outputs = call(image=self._tf.constant(images.astype(dtype)), classes=self._tf.constant(classes))
+        return {name: tensor.numpy() for name, tensor in outputs.items()}
 
 
 def _describe(specs: dict[str, Any]) -> dict[str, Any]:
