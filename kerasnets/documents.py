@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Required
+from typing import Annotated, Any, Literal, NotRequired, Required
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
@@ -154,6 +154,17 @@ class Source(TypedDict):
     skipped: dict[str, list[_Count]]
 
 
+class Calibration(TypedDict):
+    """How a version's probabilities were calibrated."""
+
+    __pydantic_config__ = _LOOSE  # type: ignore[misc]
+    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    fitted: bool
+    images: _Count
+    ece_before: _Finite
+    ece_after: _Finite
+
+
 class Manifest(TypedDict):
     """manifest.json of a published version."""
 
@@ -165,6 +176,9 @@ class Manifest(TypedDict):
     labels: list[str]
     files: dict[str, str]
     run: Source
+    versions: NotRequired[dict[str, str | None]]
+    calibration: NotRequired[Calibration | None]
+    unknown_below: NotRequired[Annotated[float, Field(gt=0, lt=1)] | None]
 
 
 SHAPES: dict[str, Any] = {

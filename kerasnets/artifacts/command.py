@@ -12,6 +12,7 @@ from kerasnets.run import Run
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
+@click.argument("settings", metavar="[export.KEY=VALUE]…", nargs=-1)
 @click.option("--name", help="Name in the store; default: the config's.")
 @click.option(
     "--to", type=click.Path(path_type=Path), default=DEFAULT_STORE, show_default=True, help="The model store."
@@ -19,7 +20,15 @@ from kerasnets.run import Run
 @click.option("--version", type=int, help="Version to publish; default: the highest there + 1.")
 @click.option("--formats", help="Comma-separated, of savedmodel, onnx; default: the config's export.formats.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def export(run: Path, name: str | None, to: Path, version: int | None, formats: str | None, as_json: bool) -> None:
+def export(
+    run: Path,
+    settings: tuple[str, ...],
+    name: str | None,
+    to: Path,
+    version: int | None,
+    formats: str | None,
+    as_json: bool,
+) -> None:
     """Write RUN's best weights for servers, verify them in fresh processes, publish them in the model store.
 
     Exit code 3 and nothing in the store if an artefact differs from the Keras model.
@@ -27,7 +36,7 @@ def export(run: Path, name: str | None, to: Path, version: int | None, formats: 
     wanted = [word.strip() for word in formats.split(",") if word.strip()] if formats is not None else None
     if wanted == []:
         raise click.BadParameter("name at least one format", param_hint="--formats")
-    published = publish(Run.open(run), name=name, to=to, version=version, formats=wanted)
+    published = publish(Run.open(run), name=name, to=to, version=version, formats=wanted, settings=settings)
     if as_json:
         emit_json({"schema": 1, "path": str(published.path), "files": published.files, "parity": published.parity})
     else:

@@ -1,6 +1,6 @@
 """One artefact against the Keras model: differences, top-1, accuracy, and what of them is allowed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Never
 
@@ -57,6 +57,12 @@ def logits_difference(probabilities: np.ndarray, logits: np.ndarray) -> float:
     return float((np.where(compared, np.abs(shifted - logits), 0.0) / scale).max())
 
 
+def unknown(probabilities: np.ndarray, below: float) -> np.ndarray:
+    """Return bool `[N]`: which images' best probability, of float32 `[N, K]`, is below a limit."""
+    found: np.ndarray = probabilities.max(axis=1) < np.float32(below)
+    return found
+
+
 def margins(probabilities: np.ndarray) -> np.ndarray:
     """Return how far each image's best class `[N]` is ahead of the second."""
     ordered = np.sort(probabilities, axis=1)
@@ -81,7 +87,9 @@ class Comparison:
             CheckFailed: shape, dtype, a probability, a logit or a top-1 is wrong.
         """
         fed = self._feed.prepare(images, self._reference.preprocessing)
-        found, logits = self._runner(fed), self._reference.logits(fed, self._feed)
+        outputs, logits = self._runner.outputs(fed), self._reference.logits(fed, self._feed)
+        self._check_unknown(outputs, what)
+        found = outputs["probabilities"]
         self._probabilities = max(self._probabilities, self._close(found, logits, what))
         difference = logits_difference(found, logits)
         if not difference <= LOGITS_TOLERANCE:
@@ -105,6 +113,13 @@ class Comparison:
             refuse(self.form, "top-1", f"differs from Keras' for {flipped.sum()} images of {what}", "none may")
         return difference
 
+    def _check_unknown(self, outputs: Mapping[str, np.ndarray], what: str) -> None:
+        """See that `unknown` says what the artefact's own probabilities say."""
+        below = self._reference.unknown_below
+        if below is not None and not np.array_equal(outputs["unknown"], unknown(outputs["probabilities"], below)):
+            must = f"must be where the best probability is below {below:g}"
+            refuse(self.form, "unknown", f"is {outputs['unknown'].tolist()} for {what}", must)
+
     def encoded(self, files: Sequence[bytes], images: Sequence[np.ndarray]) -> None:
         """Compare the `bytes` endpoint on encoded files with Keras on their pixels, each `[1, H, W, C]`.
 
@@ -112,6 +127,7 @@ class Comparison:
             CheckFailed: a probability is wrong, or `classes` and `scores` do not follow from the probabilities.
         """
         outputs = self._runner.encoded(files)
+        self._check_unknown(outputs, f"{len(files)} encoded images")
         logits = np.concatenate([self._reference.logits(image) for image in images])
         difference = self._close(outputs["probabilities"], logits, f"{len(files)} encoded images")
         order = np.argsort(-outputs["probabilities"], axis=1, kind="stable")

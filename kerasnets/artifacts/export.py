@@ -1,10 +1,11 @@
 """`export(run)`: write every format aside, verify it, publish the version."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from kerasnets import config as configs
 from kerasnets.artifacts import manifest, store
 from kerasnets.artifacts.formats import FORMATS, onnx
 from kerasnets.artifacts.kit import card, triton
@@ -33,6 +34,7 @@ def export(
     to: str | Path = DEFAULT_STORE,
     version: int | None = None,
     formats: Sequence[str] | None = None,
+    settings: Sequence[str] = (),
 ) -> Published:
     """Publish a run's best weights as `<to>/<name>/<version>`.
 
@@ -42,32 +44,46 @@ def export(
         to: The model store.
         version: Default: the highest there + 1.
         formats: Default: the config's `export.formats`.
+        settings: Words such as `export.calibrate=true`, laid over the config's `export` section.
 
     Raises:
         UserError: an argument is wrong, or the version would not fit those that are there.
         CheckFailed: an artefact is not what was trained; nothing was published.
     """
-    run = run if isinstance(run, Run) else Run.open(run)
+    run = _with(run if isinstance(run, Run) else Run.open(run), settings)
     name, wanted = name or run.config.name, check_formats(formats or run.config.export.formats)
     with store.incoming(Path(to), name, version) as incoming:
         import_tensorflow()  # not before the cheap checks
         from kerasnets.artifacts.graph import serving_graph
+        from kerasnets.artifacts.temperature import calibrate
         from kerasnets.artifacts.verify import figures, verify
 
         graph, directory = serving_graph(run), incoming.directory
         manifest.check_compatible(incoming.target.parent, run.labels, graph.interface, wanted)
+        calibration = calibrate(run) if run.config.export.calibrate else None
+        if calibration is not None:
+            err.print(f"calibration: {calibration.words()}")
+            graph = replace(graph, temperature=calibration.temperature)
         for form in wanted:
             err.print(f"write {form}")
             FORMATS[form].write(graph, directory)
         graph.preprocessing.save(directory)
-        parity = figures(verify(run, directory, wanted, graph.interface))
-        document = manifest.describe(run, name, int(incoming.target.name), graph.interface, parity)
+        parity = figures(verify(run, directory, wanted, graph.interface, temperature=graph.temperature))
+        document = manifest.describe(run, name, int(incoming.target.name), graph.interface, parity, calibration)
         (directory / "README.md").write_text(card.text(document, graph.preprocessing), encoding="utf-8")
         files = manifest.write(directory, document)
         path = incoming.publish()
         if onnx.NAME in wanted:
             triton.write(path.parent, graph.interface, run.labels, onnx.FILE)
     return Published(path, files, parity)
+
+
+def _with(run: Run, settings: Sequence[str]) -> Run:
+    """Return the run with words laid over its config, which may be of the export section alone."""
+    for word in settings:
+        if not word.startswith("export."):
+            raise UserError(f"'{word}': export takes settings of its own section, such as export.calibrate=true")
+    return Run(run.path, configs.override(run.config, settings)) if settings else run
 
 
 def check_formats(formats: Sequence[str]) -> tuple[str, ...]:

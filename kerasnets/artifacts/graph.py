@@ -14,6 +14,7 @@ from kerasnets.artifacts import calibration
 from kerasnets.artifacts.feed import Feed
 from kerasnets.data import decode
 from kerasnets.data.preprocessing import Preprocessing
+from kerasnets.errors import UserError
 from kerasnets.gradcam import layers
 from kerasnets.gradcam.heatmaps import heatmaps
 from kerasnets.run import Run
@@ -56,6 +57,10 @@ class Graph:
     feed: Feed
     facts: dict[str, str]
     """Words about the model that a format with metadata carries."""
+    temperature: float = 1.0
+    """What logits are divided by."""
+    unknown_below: float | None = None
+    """The best probability below which an image's `unknown` is true; None: there is no such output."""
     calibration: Callable[[], Iterator[np.ndarray]] = calibration.nothing
     """Training images for formats that measure activations: raw pixels `[N, H, W, C]`, the same ones in each call."""
 
@@ -68,11 +73,13 @@ class Graph:
     def interface(self) -> dict[str, Any]:
         """Endpoint -> names, dtypes and shapes (None: dynamic), as each `Runner.signatures` must repeat them."""
         classes = len(self.labels)
-        probabilities = {"probabilities": {"dtype": "float32", "shape": [None, classes]}}
+        probabilities: dict[str, Any] = {"probabilities": {"dtype": "float32", "shape": [None, classes]}}
         ranked = {
             "classes": {"dtype": "string", "shape": [None, classes]},
             "scores": {"dtype": "float32", "shape": [None, classes]},
         }
+        if self.unknown_below is not None:
+            probabilities["unknown"] = {"dtype": "bool", "shape": [None]}
         shape = self.feed.shape(self.preprocessing)
         image = {"image": {"dtype": self.feed.dtype, "shape": shape}}
         found = {
@@ -94,7 +101,7 @@ class Graph:
 
         def image(image: tf.Tensor) -> dict[str, tf.Tensor]:
             inputs = self.feed.finish(tf.cast(image, tf.float32), self.preprocessing, tf)
-            return {"probabilities": self._probabilities(self.model(inputs, training=False))}
+            return self._outputs(self.model(inputs, training=False))
 
         spec = tf.TensorSpec(self.feed.shape(self.preprocessing), self.feed.dtype, name="image")
         return tf.function(image, input_signature=[spec], autograph=False)
@@ -110,10 +117,10 @@ class Graph:
         def encoded(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
             spec = tf.TensorSpec((*size, channels), tf.float32)
             inputs = tf.map_fn(one, image_bytes, fn_output_signature=spec)
-            probabilities = self._probabilities(self.model(inputs, training=False))
-            scores, order = tf.math.top_k(probabilities, k=len(self.labels))
+            outputs = self._outputs(self.model(inputs, training=False))
+            scores, order = tf.math.top_k(outputs["probabilities"], k=len(self.labels))
             classes = tf.gather(tf.constant(self.labels), order)
-            return {"probabilities": probabilities, "classes": classes, "scores": scores}
+            return {**outputs, "classes": classes, "scores": scores}
 
         return tf.function(encoded, input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
 
@@ -129,19 +136,32 @@ class Graph:
         def explain(image: tf.Tensor, classes: tf.Tensor) -> dict[str, tf.Tensor]:
             inputs = self.feed.finish(tf.cast(image, tf.float32), self.preprocessing, tf)
             found, logits = heatmaps(self.model, layer, inputs, classes)
-            return {"heatmaps": found, "probabilities": self._probabilities(logits)}
+            return {"heatmaps": found, **self._outputs(logits)}
 
         image = tf.TensorSpec(self.feed.shape(self.preprocessing), self.feed.dtype, name="image")
         wanted = tf.TensorSpec([None], tf.int32, name="classes")
         return tf.function(explain, input_signature=[image, wanted], autograph=False)
 
-    @staticmethod
-    def _probabilities(logits: tf.Tensor) -> tf.Tensor:
-        return tf.nn.softmax(logits)
+    def _outputs(self, logits: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Return what every endpoint answers, given logits `[N, K]`."""
+        probabilities = tf.nn.softmax(logits if self.temperature == 1 else logits / self.temperature)
+        if self.unknown_below is None:
+            return {"probabilities": probabilities}
+        return {"probabilities": probabilities, "unknown": tf.reduce_max(probabilities, axis=1) < self.unknown_below}
 
 
-def serving_graph(run: Run) -> Graph:
-    """Return the graph of a run's best weights, with the input that its config's `export` section asks for."""
+def serving_graph(run: Run, temperature: float = 1.0) -> Graph:
+    """Return the graph of a run's best weights, with the inputs and outputs that its config's `export` section wants.
+
+    Raises:
+        UserError: `export.unknown_below` is so low that nothing would ever be unknown.
+    """
+    unknown_below, classes = run.config.export.unknown_below, len(run.labels)
+    if unknown_below is not None and unknown_below * classes <= 1:
+        raise UserError(
+            f"export.unknown_below={unknown_below:g}: the best of {classes} classes always has a probability of at "
+            f"least 1/{classes}, so nothing would be unknown; use a larger one"
+        )
     preprocessing = Preprocessing.load(run.path)
     return Graph(
         model=load(run)[1],
@@ -149,5 +169,7 @@ def serving_graph(run: Run) -> Graph:
         labels=run.labels,
         feed=Feed.of(run.config.export),
         facts={"task": "image-classification", "model": run.config.model.name, "name": run.config.name},
+        temperature=temperature,
+        unknown_below=unknown_below,
         calibration=lambda: calibration.images(run, preprocessing.channels),
     )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from kerasnets import config as configs
 from kerasnets import documents, environment
@@ -14,10 +14,20 @@ from kerasnets.config import Config
 from kerasnets.errors import UserError
 from kerasnets.run import Run, write_json
 
+if TYPE_CHECKING:
+    from kerasnets.artifacts.temperature import Calibration
+
 _HELD_OUT = ("validation", "test")
 
 
-def describe(run: Run, name: str, version: int, interface: dict[str, Any], parity: dict[str, Any]) -> dict[str, Any]:
+def describe(
+    run: Run,
+    name: str,
+    version: int,
+    interface: dict[str, Any],
+    parity: dict[str, Any],
+    calibration: "Calibration | None" = None,
+) -> dict[str, Any]:
     """Return the manifest of a version, all but the hashes of its files."""
     metrics = run.read_json("metrics.json") if (run.path / "metrics.json").is_file() else {}
     endpoints = sorted({endpoint for form in parity for endpoint in FORMATS[form].ENDPOINTS if endpoint in interface})
@@ -31,6 +41,8 @@ def describe(run: Run, name: str, version: int, interface: dict[str, Any], parit
         "outputs": {endpoint: interface[endpoint]["outputs"] for endpoint in endpoints},
         "labels": list(run.labels),
         "preprocessing": run.read_json("preprocessing.json"),
+        "calibration": calibration.document() if calibration is not None else None,
+        "unknown_below": run.config.export.unknown_below,
         "metrics": {split: metrics[split] for split in _HELD_OUT if split in metrics},
         "parity": parity,
         "versions": environment.versions(),
@@ -89,6 +101,17 @@ class Manifest:
         """How the version wants its pixels."""
         image = self.document["inputs"]["image"]["image"]
         return Feed(image["dtype"], static=image["shape"][1] is not None)
+
+    @property
+    def unknown_below(self) -> float | None:
+        """The best probability below which the version says "unknown"; None where it always answers."""
+        below: float | None = self.document.get("unknown_below")
+        return below
+
+    @property
+    def release(self) -> str:
+        """The release of kerasnets that wrote the version."""
+        return str(self.document.get("versions", {}).get("kerasnets", "of an unknown number"))
 
     def skipped(self, split: str) -> frozenset[int]:
         """Indices of the examples of `split` that training left out as unreadable."""

@@ -62,8 +62,12 @@ class _Held:
         return [files.read(i) for i in kept(self.split, self.skip)[:count]] if files is not None else []
 
 
-def verify(run: Run, directory: Path, formats: Sequence[str], interface: dict[str, Any]) -> dict[str, Parity]:
+def verify(
+    run: Run, directory: Path, formats: Sequence[str], interface: dict[str, Any], *, temperature: float = 1.0
+) -> dict[str, Parity]:
     """Check the artefacts in `directory` against `run`; `interface` is what their signatures must be.
+
+    Keras' logits are divided by `temperature`, as the artefacts' are.
 
     Returns:
         Format -> figures of the comparison.
@@ -71,7 +75,7 @@ def verify(run: Run, directory: Path, formats: Sequence[str], interface: dict[st
     Raises:
         CheckFailed: the first check that did not hold: which, what was found, what is allowed.
     """
-    reference, feed = Reference(run), Feed.of(run.config.export)
+    reference, feed = Reference(run, temperature), Feed.of(run.config.export)
     dataset = sources.load(run.config.data, seed=run.config.seed)
     held = _Held(dataset.validation, run.skipped("validation"), reference.preprocessing.channels)
     with ExitStack() as stack:

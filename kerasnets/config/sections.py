@@ -88,6 +88,10 @@ class Export(Section):
     static_shape: bool = False
     """Fix height and width of the input to the model's own size, for servers that want that."""
     input_dtype: Literal["float32", "uint8"] = "float32"
+    calibrate: bool = False
+    """Fit a temperature on the validation split and divide logits by it, so that probabilities can be believed."""
+    unknown_below: Annotated[Annotated[float, Field(gt=0, lt=1)] | None, OrNone] = None
+    """Add the output `unknown`: true where the best probability is below this; none: no such output."""
 
 
 class Model(Section):

@@ -65,7 +65,7 @@ def test_manifest(published: Published, photo_resnet: Run) -> None:
     document = json.loads((published.path / "manifest.json").read_text())
     assert list(document) == [
         *("schema", "name", "version", "created", "formats", "inputs", "outputs", "labels", "preprocessing"),
-        *("metrics", "parity", "versions", "run", "files"),
+        *("calibration", "unknown_below", "metrics", "parity", "versions", "run", "files"),
     ]
     assert document["schema"] == 1
     assert document["inputs"] == {"image": {"image": {"dtype": "float32", "shape": [None, None, None, 3]}}}

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from kerasnets.artifacts.formats import onnx, savedmodel
+from kerasnets.artifacts.kit import limits
 from kerasnets.data.preprocessing import Preprocessing
 
 _LISTED_CLASSES = 50
@@ -65,9 +66,8 @@ def _metrics(manifest: dict[str, Any]) -> Iterator[str]:
 def _limits(manifest: dict[str, Any]) -> Iterator[str]:
     yield "## Limits"
     yield (
-        "It always answers with one of its classes, also for a picture of something else. Its probabilities are not "
-        "calibrated. The metrics hold for images like those it was trained on; measure it on yours with "
-        "`kerasnets evaluate MODEL-DIR --data FOLDER`."
+        f"{' '.join(limits.sentences(manifest))} The metrics hold for images like those it was trained on; measure it "
+        "on yours with `kerasnets evaluate MODEL-DIR --data FOLDER`."
     )
 
 

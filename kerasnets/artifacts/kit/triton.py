@@ -10,7 +10,8 @@ from kerasnets.run import write_text
 
 MAX_BATCH_SIZE = 64
 LABELS = "labels.txt"
-_TYPES = {"float32": "TYPE_FP32", "uint8": "TYPE_UINT8"}
+_TYPES = {"float32": "TYPE_FP32", "uint8": "TYPE_UINT8", "bool": "TYPE_BOOL"}
+_NAMED_CLASSES = "probabilities"
 
 
 def config(interface: dict[str, Any], filename: str) -> str:
@@ -21,15 +22,21 @@ def config(interface: dict[str, Any], filename: str) -> str:
         f'default_model_filename: "{filename}"',
         f"max_batch_size: {MAX_BATCH_SIZE}",
         *(_tensor("input", name, spec) for name, spec in endpoint["inputs"].items()),
-        *(_tensor("output", name, spec, f'label_filename: "{LABELS}"') for name, spec in endpoint["outputs"].items()),
+        *(_tensor("output", name, spec, *_labels(name)) for name, spec in endpoint["outputs"].items()),
         "dynamic_batching { }",
     ]
     return "\n".join(lines) + "\n"
 
 
+def _labels(name: str) -> list[str]:
+    return [f'label_filename: "{LABELS}"'] if name == _NAMED_CLASSES else []
+
+
 def _tensor(kind: str, name: str, spec: dict[str, Any], *more: str) -> str:
     dims = ", ".join("-1" if size is None else str(size) for size in spec["shape"][1:])
-    fields = [f'name: "{name}"', f"data_type: {_TYPES[spec['dtype']]}", f"dims: [ {dims} ]", *more]
+    # Triton has no tensors of a batch alone: it calls them batches of one value, and takes the last dimension away.
+    inner = [f"dims: [ {dims} ]"] if dims else ["dims: [ 1 ]", "reshape: { shape: [ ] }"]
+    fields = [f'name: "{name}"', f"data_type: {_TYPES[spec['dtype']]}", *inner, *more]
     return "\n".join([f"{kind} [ {{", *(f"  {field}" for field in fields), "} ]"])
 
 
