@@ -173,12 +173,18 @@ class Manifest(TypedDict):
     version: _Count
     formats: Annotated[list[str], Field(min_length=1)]
     inputs: dict[str, dict[str, Tensor]]
+    outputs: NotRequired[dict[str, dict[str, Tensor]]]
     labels: list[str]
     files: dict[str, str]
     run: Source
     versions: NotRequired[dict[str, str | None]]
     calibration: NotRequired[Calibration | None]
     unknown_below: NotRequired[Annotated[float, Field(gt=0, lt=1)] | None]
+    created: NotRequired[str]
+    preprocessing: NotRequired[Pixels]
+    metrics: NotRequired[dict[str, dict[str, float]]]
+    parity: NotRequired[dict[str, dict[str, Any]]]
+    rollback_of: NotRequired[_Count]
 
 
 SHAPES: dict[str, Any] = {

@@ -7,8 +7,9 @@ from typing import Any
 
 from kerasnets import config as configs
 from kerasnets.artifacts import manifest, store
-from kerasnets.artifacts.formats import FORMATS, onnx
-from kerasnets.artifacts.kit import card, triton
+from kerasnets.artifacts.formats import FORMATS, savedmodel
+from kerasnets.artifacts.kit import beside, card, tensorflow_serving
+from kerasnets.artifacts.kit.confusions import confusions
 from kerasnets.console import err, import_tensorflow
 from kerasnets.errors import UserError, nearest
 from kerasnets.run import Run
@@ -70,11 +71,13 @@ def export(
         graph.preprocessing.save(directory)
         parity = figures(verify(run, directory, wanted, graph.interface, temperature=graph.temperature))
         document = manifest.describe(run, name, int(incoming.target.name), graph.interface, parity, calibration)
-        (directory / "README.md").write_text(card.text(document, graph.preprocessing), encoding="utf-8")
+        if savedmodel.NAME in wanted:
+            tensorflow_serving.write_warmup(directory, name, document["inputs"], graph.preprocessing.image_size)
+        card.write(directory, document, graph.preprocessing, confusions(run))
         files = manifest.write(directory, document)
+        beside.write_before(incoming.target.parent, document)
         path = incoming.publish()
-        if onnx.NAME in wanted:
-            triton.write(path.parent, graph.interface, run.labels, onnx.FILE)
+        beside.refresh(path.parent)
     return Published(path, files, parity)
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kerasnets.artifacts.temperature import Calibration
 
 _HELD_OUT = ("validation", "test")
+_WRITTEN = ("created", "outputs", "preprocessing", "metrics", "parity", "versions")
 
 
 def describe(
@@ -80,6 +81,19 @@ class Manifest:
     def check_files(self) -> None:
         """Raise CheckFailed unless the version's files are those that were verified, byte for byte."""
         store.compare(self.directory, self.document["files"])
+
+    @property
+    def complete(self) -> dict[str, Any]:
+        """The document, with all that every export writes.
+
+        Raises:
+            UserError: something of it is missing.
+        """
+        outputs = self.document.get("outputs", {}).get("image", {})
+        missing = [key for key in _WRITTEN if key not in self.document] or ["outputs.image"] * (not outputs)
+        if missing:
+            raise UserError(f"{self.directory / store.MANIFEST} is damaged: there is no {missing[0]}")
+        return self.document
 
     @property
     def formats(self) -> tuple[str, ...]:

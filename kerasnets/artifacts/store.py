@@ -2,6 +2,7 @@
 
 <store>/<name>/<version>/…      what TensorFlow Serving and Triton read; <version> is an integer
 <store>/<name>/.incoming-…      a version being written; no server takes a name that is not a number for a version
+<store>/<name>/.outgoing-…      a version being removed
 <store>/.<name>.lock            held while a version is written
 """
 
@@ -20,13 +21,19 @@ from kerasnets.durable import sha256, sync
 from kerasnets.errors import CheckFailed, UserError, nearest
 
 MANIFEST = "manifest.json"
-_INCOMING = ".incoming-"
+INCOMING = ".incoming-"
+OUTGOING = ".outgoing-"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 def is_version(name: str) -> bool:
     """Say whether a directory's name is a version: a positive integer without leading zeros."""
     return name.isascii() and name.isdecimal() and not name.startswith("0")
+
+
+def is_name(name: str) -> bool:
+    """Say whether a model in a store may be called so."""
+    return _NAME.fullmatch(name) is not None
 
 
 def versions(model: Path) -> list[int]:
@@ -89,23 +96,43 @@ def incoming(store: Path, name: str, version: int | None = None) -> Iterator[Inc
     Raises:
         UserError: the name or version cannot be used.
     """
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         raise UserError(f"model name '{name}': use letters, digits, dot, dash and underscore, a letter or digit first")
     model = store / name
     _make(store)
-    with _locked(store / f".{name}.lock", waiting=f"waiting for another export of {name} to finish"):
+    with changing(model):
         _make(model)
         try:
-            for leftover in model.glob(f"{_INCOMING}*"):
-                shutil.rmtree(leftover)
+            clean(model)
             number = _free(model, version)
-            directory = Path(tempfile.mkdtemp(prefix=_INCOMING, dir=model))
+            directory = Path(tempfile.mkdtemp(prefix=INCOMING, dir=model))
             try:
                 yield Incoming(directory, model / str(number))
             finally:
                 shutil.rmtree(directory, ignore_errors=True)
         finally:
             _remove_if_empty(model)
+
+
+@contextmanager
+def changing(model: Path) -> Iterator[None]:
+    """Keep every other process from changing `<store>/<name>`; waits for one that does."""
+    with locked(model.parent, model.name, waiting=f"waiting for another export of {model.name} to finish"):
+        yield
+
+
+def clean(model: Path) -> None:
+    """Remove what killed processes left in `<store>/<name>`; call it within `changing`."""
+    for leftover in (*model.glob(f"{INCOMING}*"), *model.glob(f"{OUTGOING}*")):
+        shutil.rmtree(leftover)
+
+
+def remove(model: Path, version: int) -> None:
+    """Remove a version: at once for whoever looks, then from the disk; call it within `changing`."""
+    aside = Path(tempfile.mkdtemp(prefix=OUTGOING, dir=model))
+    os.rename(model / str(version), aside)
+    sync(model)
+    shutil.rmtree(aside)
 
 
 def _make(directory: Path) -> None:
@@ -131,8 +158,9 @@ def _free(model: Path, version: int | None) -> int:
 
 
 @contextmanager
-def _locked(path: Path, *, waiting: str) -> Iterator[None]:
-    """Hold an exclusive lock that ends with this process, however it ends."""
+def locked(store: Path, name: str, *, waiting: str) -> Iterator[None]:
+    """Hold the exclusive lock of something in a store; it ends with this process, however it ends."""
+    path = store / f".{name}.lock"
     while True:
         with path.open("a") as file:
             try:

@@ -59,5 +59,5 @@ def write(measures: Measures, directory: Path, title: str) -> list[Path]:
     paths = [directory / name for name in ("evaluation.json", "confusion.csv", "confusion.png")]
     write_text(paths[0], json.dumps(measures.document(), indent=2, ensure_ascii=False) + "\n")
     confusion.write_csv(measures, paths[1])
-    confusion.write_png(measures, paths[2], title)
+    confusion.draw(measures.labels, measures.confusion, paths[2], title)
     return paths

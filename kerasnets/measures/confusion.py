@@ -1,6 +1,7 @@
 """The confusion matrix as a picture and as a table."""
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +29,14 @@ def write_csv(measures: Measures, path: Path) -> None:
         )
 
 
-def write_png(measures: Measures, path: Path, title: str) -> None:
-    """Draw the matrix, each row coloured by its shares so that rare classes are as readable as common ones."""
+def draw(labels: Sequence[str], counts: np.ndarray, path: Path, title: str) -> None:
+    """Draw a matrix int `[K, K]` as PNG, each row coloured by its shares: rare classes are as readable as common."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.colors import PowerNorm
     from matplotlib.figure import Figure
 
-    counts = measures.confusion
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    classes = len(measures.labels)
+    classes = len(labels)
     side = float(np.clip(2.6 + 0.34 * classes, 4.5, 12.0))
     figure = Figure(figsize=(side * 1.12, side), layout="constrained", dpi=100 if classes <= _NUMBERED else 150)
     canvas = FigureCanvasAgg(figure)
@@ -45,14 +45,14 @@ def write_png(measures: Measures, path: Path, title: str) -> None:
     image = axes.imshow(shares, cmap="Blues", norm=PowerNorm(_GAMMA, 0.0, 1.0), interpolation=smoothing)
     axes.set(xlabel="predicted", ylabel="true")
     axes.set_title(title, fontsize=11)
-    _ticks(axes, measures.labels)
+    _ticks(axes, labels)
     if classes <= _NUMBERED:
         _numbers(axes, counts, shares)
     figure.colorbar(image, ax=axes, shrink=0.8, label="share of the true class")
     canvas.print_png(path)
 
 
-def _ticks(axes: Any, labels: tuple[str, ...]) -> None:
+def _ticks(axes: Any, labels: Sequence[str]) -> None:
     if len(labels) > _NAMED:  # names would overlap: matplotlib numbers the classes instead
         return
     names = [label if len(label) <= _LONGEST_NAME else f"{label[: _LONGEST_NAME - 1]}…" for label in labels]

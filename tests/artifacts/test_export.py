@@ -19,24 +19,6 @@ from kerasnets.artifacts.manifest import Manifest, check_compatible
 from kerasnets.errors import CheckFailed, UserError
 from kerasnets.run import Run
 
-TRITON = """\
-backend: "onnxruntime"
-default_model_filename: "model.onnx"
-max_batch_size: 64
-input [ {
-  name: "image"
-  data_type: TYPE_FP32
-  dims: [ -1, -1, 3 ]
-} ]
-output [ {
-  name: "probabilities"
-  data_type: TYPE_FP32
-  dims: [ 4 ]
-  label_filename: "labels.txt"
-} ]
-dynamic_batching { }
-"""
-
 
 @pytest.fixture(scope="module")
 def published(photo_resnet: Run, tmp_path_factory: pytest.TempPathFactory) -> Published:
@@ -56,9 +38,9 @@ def test_what_is_published(published: Published) -> None:
     files = {p.relative_to(published.path).as_posix() for p in published.path.rglob("*") if p.is_file()}
     assert files == {"model.onnx", "preprocessing.json", "README.md", "manifest.json"}
     assert set(published.files) == files - {"manifest.json"}
-    assert sorted(p.name for p in published.path.parent.iterdir()) == ["1", "config.pbtxt", "labels.txt"]
-    assert (published.path.parent / "config.pbtxt").read_text() == TRITON
-    assert (published.path.parent / "labels.txt").read_text() == "astronaut\nchelsea\ncoffee\nrocket\n"
+    beside = {p.name for p in published.path.parent.iterdir()}
+    assert beside == {"1", "config.pbtxt", "labels.txt", "inferenceservice.yaml"}
+    assert [p.name for p in published.path.parent.parent.iterdir()] == ["photos"]
 
 
 def test_manifest(published: Published, photo_resnet: Run) -> None:
@@ -88,18 +70,6 @@ def test_model_card(published: Published) -> None:
     assert "4, in order: `astronaut`, `chelsea`, `coffee`, `rocket`" in card
     assert "| image | input | `image` | float32 | [any, any, any, 3] |" in card
     assert "tensorflow/serving" not in card
-
-
-def test_the_card_s_python_runs(published: Published, photos: Path, tmp_path: Path) -> None:
-    card = (published.path / "README.md").read_text()
-    source = card.split("```python\n")[1].split("```")[0]
-    shutil.copy(published.path / "model.onnx", tmp_path)
-    shutil.copy(next((photos / "coffee").iterdir()), tmp_path / "photo.jpg")
-    line = [sys.executable, "-I", "-c", source]
-    done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60)
-    label, probability = done.stdout.split()
-    assert label in ("astronaut", "chelsea", "coffee", "rocket")
-    assert 0.25 <= float(probability) <= 1
 
 
 def interface(channels: int = 3) -> dict[str, Any]:

@@ -74,7 +74,7 @@ def test_confusion_png(tmp_path: Path, classes: int) -> None:
     targets = np.arange(classes)
     labels = tuple(f"$class_{i}$ with a name that is rather long" for i in targets)
     found = measure(np.eye(classes)[::-1], targets, labels)
-    confusion.write_png(found, tmp_path / "confusion.png", "0 of 2 right")
+    confusion.draw(found.labels, found.confusion, tmp_path / "confusion.png", "0 of 2 right")
     with Image.open(tmp_path / "confusion.png") as image:
         pixels = np.asarray(image.convert("RGB"), dtype=int)
     assert min(pixels.shape[:2]) >= 400

@@ -3,48 +3,61 @@
 Source: the ModelConfig message of triton-inference-server/common, protobuf/model_config.proto.
 """
 
-from pathlib import Path
 from typing import Any
 
-from kerasnets.run import write_text
-
 MAX_BATCH_SIZE = 64
+QUEUE_MICROSECONDS = 500
+"""How long a request waits for others to share a batch with."""
+FILE = "config.pbtxt"
 LABELS = "labels.txt"
 _TYPES = {"float32": "TYPE_FP32", "uint8": "TYPE_UINT8", "bool": "TYPE_BOOL"}
-_NAMED_CLASSES = "probabilities"
 
 
-def config(interface: dict[str, Any], filename: str) -> str:
-    """Return the text of config.pbtxt for the `image` endpoint; dimensions leave the batch out, -1 is dynamic."""
-    endpoint = interface["image"]
+def config(inputs: dict[str, Any], outputs: dict[str, Any], filename: str, size: tuple[int, int]) -> str:
+    """Return the text of config.pbtxt for the `image` endpoint.
+
+    Args:
+        inputs: Name -> dtype and shape, with the batch first; None is dynamic.
+        outputs: The same.
+        filename: Of the ONNX file in each version's directory.
+        size: Height and width of the picture that warms the model up, where its input has any.
+    """
+    labels = f'label_filename: "{LABELS}"'
     lines = [
         'backend: "onnxruntime"',
         f'default_model_filename: "{filename}"',
         f"max_batch_size: {MAX_BATCH_SIZE}",
-        *(_tensor("input", name, spec) for name, spec in endpoint["inputs"].items()),
-        *(_tensor("output", name, spec, *_labels(name)) for name, spec in endpoint["outputs"].items()),
-        "dynamic_batching { }",
+        "version_policy { latest { num_versions: 1 } }",
+        *(_tensor("input", name, spec) for name, spec in inputs.items()),
+        *(_tensor("output", name, spec, *[labels] * (name == "probabilities")) for name, spec in outputs.items()),
+        f"dynamic_batching {{ max_queue_delay_microseconds: {QUEUE_MICROSECONDS} }}",
+        *(_warmup(name, spec, size) for name, spec in inputs.items()),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _labels(name: str) -> list[str]:
-    return [f'label_filename: "{LABELS}"'] if name == _NAMED_CLASSES else []
-
-
 def _tensor(kind: str, name: str, spec: dict[str, Any], *more: str) -> str:
-    dims = ", ".join("-1" if size is None else str(size) for size in spec["shape"][1:])
-    # Triton has no tensors of a batch alone: it calls them batches of one value, and takes the last dimension away.
-    inner = [f"dims: [ {dims} ]"] if dims else ["dims: [ 1 ]", "reshape: { shape: [ ] }"]
-    fields = [f'name: "{name}"', f"data_type: {_TYPES[spec['dtype']]}", *inner, *more]
+    """Return a tensor's lines; its dimensions leave the batch out, -1 is dynamic, and there must be one."""
+    sizes = spec["shape"][1:]
+    dims = ", ".join("-1" if size is None else str(size) for size in sizes or [1])
+    shape = [] if sizes else ["reshape: { shape: [ ] }"]
+    fields = [f'name: "{name}"', f"data_type: {_TYPES[spec['dtype']]}", f"dims: [ {dims} ]", *shape, *more]
     return "\n".join([f"{kind} [ {{", *(f"  {field}" for field in fields), "} ]"])
 
 
-def write(model: Path, interface: dict[str, Any], labels: tuple[str, ...], filename: str) -> None:
-    """Write config.pbtxt and the labels file that it names into `<store>/<name>`, each whole or not at all."""
-    for name, text in (
-        (LABELS, "".join(f"{label}\n" for label in labels)),
-        ("config.pbtxt", config(interface, filename)),
-    ):
-        if not (model / name).is_file() or (model / name).read_text(encoding="utf-8") != text:
-            write_text(model / name, text)
+def _warmup(name: str, spec: dict[str, Any], size: tuple[int, int]) -> str:
+    """Return what has Triton run a model once, with a picture of noise, before it is ready."""
+    free = iter(size)
+    dims = ", ".join(str(next(free) if known is None else known) for known in spec["shape"][1:])
+    return "\n".join(
+        [
+            "model_warmup [ {",
+            '  name: "a picture of noise"',
+            "  batch_size: 1",
+            "  inputs {",
+            f'    key: "{name}"',
+            f"    value {{ data_type: {_TYPES[spec['dtype']]} dims: [ {dims} ] random_data: true }}",
+            "  }",
+            "} ]",
+        ]
+    )
