@@ -32,6 +32,7 @@ MAY = {
     "training": LEAVES | {"config", "data", "models", "run", "telemetry", "doctor", "report", "gradcam"},
     "artifacts": LEAVES | {"config", "data", "gradcam", "measures", "models", "run"},
     "inference": LEAVES | {"config", "data", "gradcam", "measures", "models", "run", "artifacts"},
+    "serve": LEAVES | {"artifacts", "data", "inference"},
     "proposal": LEAVES | {"config", "data", "models"},
     "__init__": STAGES | {"config", "models", "run"},  # for type checkers alone: the names are imported when used
     "__main__": {"cli"},

@@ -1,0 +1,242 @@
+"""The REST side: routes of both protocols on the SDK's application, and its HTTP server on an address of ours."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import orjson
+import uvicorn
+from fastapi import APIRouter, FastAPI, Request, Response
+from kserve.protocol.dataplane import DataPlane
+from kserve.protocol.model_repository_extension import ModelRepositoryExtension
+from kserve.protocol.rest.server import RESTServer, metrics_handler
+from starlette.exceptions import HTTPException
+
+from kerasnets.console import err
+from kerasnets.serve import body, v1, v2
+from kerasnets.serve.connections import protocol
+from kerasnets.serve.guard import Guard
+from kerasnets.serve.refusals import Busy, Refused, Unknown
+from kerasnets.serve.room import Place
+from kerasnets.serve.served import Served
+from kerasnets.serve.state import State, answering_time
+
+_SMALL = 64 * 1024
+"""Bytes of JSON that are parsed where they are: a thread would take longer."""
+
+
+class Uvicorn(uvicorn.Server):
+    """Leaves signals to us: gRPC has to end with it."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class Rest(RESTServer):
+    """The SDK's server, with our routes, limits and words for errors."""
+
+    def __init__(self, state: State) -> None:
+        data_plane = DataPlane(state.repository)
+        super().__init__("kserve.model_server:app", data_plane, ModelRepositoryExtension(state.repository), http_port=0)
+        self._state = state
+        self.config = uvicorn.Config(
+            "kserve.model_server:app",
+            http=protocol(state.limits),
+            lifespan="off",
+            log_config=None,
+            log_level="critical",  # refusals are counted in the metrics; faults are printed where they are caught
+            access_log=False,
+            server_header=False,
+            backlog=1024,
+            timeout_keep_alive=65,
+            timeout_graceful_shutdown=int(state.limits.seconds) + 5,
+        )
+        self._server = Uvicorn(self.config)
+
+    async def serve(self, listener: socket.socket) -> None:
+        """Serve until `stop`."""
+        self.create_application()
+        await self._server.serve(sockets=[listener])
+
+    async def stop(self, quiet: float) -> None:
+        """Accept no more connections, finish those that are there, and end.
+
+        Args:
+            quiet: Seconds after which a connection without a request is taken for idle.
+        """
+        for server in self._server.servers:
+            server.close()
+        loop, connections = asyncio.get_running_loop(), self._server.server_state.connections
+        idle_since = loop.time()
+        while connections and loop.time() - idle_since < quiet:
+            await asyncio.sleep(0.02)
+            if self._state.active:
+                idle_since = loop.time()
+        self._server.should_exit = True
+
+    def _add_middlewares(self, app: FastAPI) -> None:
+        app.add_middleware(Guard, state=self._state)
+
+    def _add_exception_handlers(self, app: FastAPI) -> None:
+        app.add_exception_handler(Refused, _refused)
+        app.add_exception_handler(HTTPException, _no_path)
+        app.add_exception_handler(Exception, _fault)
+
+    def _register_endpoints(self, app: FastAPI) -> None:
+        routes = Routes(self._state)
+        router = APIRouter()
+        model, version = "/models/{name}", "/models/{name}/versions/{version}"
+        get: dict[str, Callable[..., Any]] = {
+            "/": routes.live,
+            "/metrics": metrics_handler,
+            "/v1/models": routes.list,
+            f"/v1{model}": routes.status,
+            f"/v1{version}": routes.status,
+            f"/v1{model}/metadata": routes.signatures,
+            f"/v1{version}/metadata": routes.signatures,
+            "/v2": routes.server,
+            "/v2/health/live": routes.live,
+            "/v2/health/ready": routes.ready,
+            "/v2/models": routes.list,
+            f"/v2{model}": routes.metadata,
+            f"/v2{version}": routes.metadata,
+            f"/v2{model}/ready": routes.model_ready,
+            f"/v2{version}/ready": routes.model_ready,
+        }
+        for path, handler in get.items():
+            router.add_api_route(path, handler, methods=["GET"], response_model=None)
+        for path in (model, version):
+            router.add_api_route(f"/v1{path}:predict", routes.predict, methods=["POST"], response_model=None)
+            router.add_api_route(f"/v2{path}/infer", routes.infer, methods=["POST"], response_model=None)
+        app.include_router(router)
+
+
+class Routes:
+    """A method a route."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    async def live(self) -> Response:
+        """Say that the process answers."""
+        return _json({"live": True})
+
+    async def ready(self) -> Response:
+        """Say whether requests should be sent here."""
+        return _json({"ready": not self._state.draining}, 503 if self._state.draining else 200)
+
+    async def server(self) -> Response:
+        """Name the server and what it can do."""
+        return _json(server_metadata())
+
+    async def list(self) -> Response:
+        """Name the models."""
+        return _json({"models": self._state.repository.names()})
+
+    async def status(self, name: str, version: str = "") -> Response:
+        """Say which versions of a model there are, as TensorFlow Serving does."""
+        found = self._state.repository.find(name, version)
+        return _json(v1.status({found.opened.version: found} if version else self._state.repository.versions(name)))
+
+    async def signatures(self, name: str, version: str = "") -> Response:
+        """Describe inputs and outputs, as TensorFlow Serving does."""
+        return _json(v1.metadata(self._state.repository.find(name, version)))
+
+    async def metadata(self, name: str, version: str = "") -> Response:
+        """Describe inputs and outputs, as the Open Inference Protocol does."""
+        found = self._state.repository.find(name, version)
+        return _json(v2.metadata(found, list(self._state.repository.versions(name))))
+
+    async def model_ready(self, name: str, version: str = "") -> Response:
+        """Say whether a model can be asked."""
+        found = self._state.repository.find(name, version)
+        ready = await found.healthy() and not self._state.draining
+        return _json({"name": name, "ready": ready}, 200 if ready else 503)
+
+    async def predict(self, request: Request, name: str, version: str = "") -> Response:
+        """Answer a request of TensorFlow Serving's protocol."""
+        served, limits = self._state.repository.find(name, version), self._state.limits
+        with Place(self._state.room) as place:
+            content = await body.read(request, limits, place)
+            with answering_time(limits):
+                async with asyncio.timeout(limits.seconds):
+                    question, rows = await self._parsed(len(content), partial(_v1, content, served, limits, place))
+                    answer = await served.ask(question)
+            return await self._encoded(answer, lambda: _json(v1.answer(answer, rows)))
+
+    async def infer(self, request: Request, name: str, version: str = "") -> Response:
+        """Answer a request of the Open Inference Protocol."""
+        served, limits = self._state.repository.find(name, version), self._state.limits
+        with Place(self._state.room) as place:
+            content = await body.read(request, limits, place)
+            length = _json_length(request.headers.get(v2.HEADER_LENGTH), len(content))
+            with answering_time(limits):
+                async with asyncio.timeout(limits.seconds):
+                    asked = await self._parsed(length, partial(v2.Infer, content, length, served, limits, place))
+                    answer = await served.ask(asked.question)
+            return await self._encoded(answer, lambda: _tensors(*asked.answer(answer)))
+
+    async def _parsed(self, size: int, parse: Callable[[], Any]) -> Any:
+        """Return what `parse` makes of so many bytes of JSON: of many, in a thread and alone."""
+        if size > self._state.limits.json:
+            raise Refused(f"more than {self._state.limits.json:,} bytes of JSON; tensors may be sent in binary")
+        if size <= _SMALL:
+            return parse()
+        async with self._state.parsing:
+            return await asyncio.get_running_loop().run_in_executor(self._state.decoders, parse)
+
+    async def _encoded(self, answer: dict[str, Any], encode: Callable[[], Response]) -> Response:
+        if sum(values.nbytes for values in answer.values()) <= _SMALL:
+            return encode()
+        return await asyncio.get_running_loop().run_in_executor(self._state.decoders, encode)
+
+
+def server_metadata() -> dict[str, Any]:
+    """Return the name, version and extensions of the server."""
+    from kerasnets import __version__
+
+    return {"name": "kerasnets", "version": __version__, "extensions": ["binary_tensor_data"]}
+
+
+def _v1(content: bytes, served: Served, limits: Any, place: Place) -> Any:
+    return v1.question(v2.parsed(content), served, limits, place)
+
+
+def _json_length(text: str | None, size: int) -> int:
+    if text is None:
+        return size
+    if not text.isdecimal() or len(text) > 19 or int(text) > size:
+        raise Refused(f"{v2.HEADER_LENGTH}: '{text:.40}' is not a number of bytes of the body")
+    return int(text)
+
+
+def _json(document: dict[str, Any], status: int = 200) -> Response:
+    return Response(orjson.dumps(document), status, media_type="application/json")
+
+
+def _tensors(content: bytes, json_length: int | None) -> Response:
+    if json_length is None:
+        return Response(content, media_type="application/json")
+    return Response(content, headers={v2.HEADER_LENGTH: str(json_length)}, media_type="application/octet-stream")
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    response = _json({"error": str(error)}, error.status if isinstance(error, Refused) else 400)
+    if isinstance(error, Busy):
+        response.headers["retry-after"] = "1"
+    return response
+
+
+async def _no_path(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else Unknown.status
+    what = "does not take" if status == 405 else "has no answer to"
+    return _json({"error": f"{request.url.path:.100} {what} {request.method}"}, status)
+
+
+async def _fault(request: Request, error: Exception) -> Response:
+    err.print(f"fault in {request.method} {request.url.path}: {type(error).__name__}: {error}")
+    return _json({"error": "a fault of the server; its log says more"}, 500)

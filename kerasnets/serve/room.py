@@ -1,0 +1,38 @@
+"""Memory for bodies and decoded images: bounded for all requests together."""
+
+from types import TracebackType
+from typing import Self
+
+from kerasnets.serve.refusals import Busy
+
+
+class Room:
+    """So many bytes, shared by all requests. For the event loop's thread alone."""
+
+    def __init__(self, size: int) -> None:
+        self.size, self.held = size, 0
+
+
+class Place:
+    """What one request holds of a room; given back when its `with` block ends."""
+
+    def __init__(self, room: Room) -> None:
+        self._room, self._held = room, 0
+
+    def take(self, size: int) -> None:
+        """Hold `size` bytes more.
+
+        Raises:
+            Busy: the others leave no room for them.
+        """
+        if self._room.held + size > self._room.size:
+            raise Busy("other requests fill the server's memory; send it again later")
+        self._room.held += size
+        self._held += size
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._room.held -= self._held
+        self._held = 0

@@ -1,0 +1,130 @@
+"""Which versions of the store are served: looked up again and again, opened aside, exchanged as a whole."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from kerasnets.artifacts import store
+from kerasnets.console import err
+from kerasnets.errors import CheckFailed, UserError
+from kerasnets.serve.metrics import Metrics
+from kerasnets.serve.opened import Opened
+from kerasnets.serve.repository import Repository
+from kerasnets.serve.served import Served
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What of a store is served.
+
+    Attributes:
+        store: Its folder.
+        models: Names; none: all models that are in it at the time.
+        versions: Numbers, of the one model that is named; none: the highest `keep`.
+        keep: How many versions of a model are served at a time.
+        form: Name of the format.
+    """
+
+    store: Path
+    models: tuple[str, ...]
+    versions: tuple[int, ...]
+    keep: int
+    form: str
+
+    def names(self) -> list[str]:
+        """Return the names of the models to serve."""
+        if self.models:
+            return list(self.models)
+        try:
+            return sorted(path.name for path in self.store.iterdir() if store.versions(path))
+        except OSError:  # on its way out or in: what was loaded is served on
+            return []
+
+    def numbers(self, name: str) -> list[int]:
+        """Return the versions of a model that may be served, the best first."""
+        if self.versions:
+            return sorted(self.versions, reverse=True)
+        try:
+            return store.versions(self.store / name)[::-1]
+        except OSError:
+            return []
+
+    def check(self) -> None:
+        """Raise UserError unless there is something to serve; names the nearest."""
+        if not self.store.is_dir():
+            raise UserError(f"model store {self.store} does not exist")
+        if store.is_model(self.store):
+            raise UserError(f"{self.store} is a model, not a store; give {self.store.parent} --model {self.store.name}")
+        for name in self.models:
+            for number in self.versions or ("",):
+                store.resolve(self.store / name / str(number))
+        if not self.names():
+            raise UserError(f"{self.store} holds no published model; `kerasnets export` makes one")
+
+
+class Watcher:
+    """Keeps a repository in step with a store."""
+
+    def __init__(
+        self, choice: Choice, repository: Repository, metrics: Metrics, batch: int, serve: Callable[[Opened], Served]
+    ) -> None:
+        self._choice, self._repository, self._metrics = choice, repository, metrics
+        self._batch, self._serve = batch, serve
+        self._failed: dict[Path, int] = {}
+        """Version that could not be opened -> when its manifest was written: another may stand there later."""
+
+    async def begin(self) -> None:
+        """Open all models.
+
+        Raises:
+            UserError: the highest version of one cannot be opened; of several that are named, any.
+            CheckFailed: likewise, as a file of it is not the one that was published.
+        """
+        for name in self._choice.names():
+            first, *others = self._choice.numbers(name)
+            found = {first: await self._open(name, first)}
+            for number in others:
+                if len(found) < self._choice.keep or self._choice.versions:
+                    found |= await self._tried(name, number)
+            self._repository.put(name, found)
+
+    async def run(self, seconds: float) -> None:
+        """Look again every so many seconds, until cancelled."""
+        while True:
+            await asyncio.sleep(seconds)
+            for name in await asyncio.to_thread(self._choice.names):
+                await self._refresh(name)
+
+    async def _refresh(self, name: str) -> None:
+        """Exchange a model's versions if others are there now; the last one that works is never given up."""
+        there, now = self._repository.versions(name), await asyncio.to_thread(self._choice.numbers, name)
+        found: dict[int, Served] = {}
+        most = max(self._choice.keep, len(self._choice.versions))
+        for number in now:
+            if len(found) < most:
+                found |= {number: there[number]} if number in there else await self._tried(name, number)
+        if found and found.keys() != there.keys():
+            self._repository.put(name, found)
+            err.print(f"{name}: now serving version {', '.join(map(str, sorted(found)))}")
+
+    async def _tried(self, name: str, number: int) -> dict[int, Served]:
+        """Return the version, or nothing and say why: once for each manifest."""
+        directory = self._choice.store / name / str(number)
+        try:
+            written = (directory / store.MANIFEST).stat().st_mtime_ns
+        except OSError:  # taken away since it was listed
+            return {}
+        if self._failed.get(directory) == written:
+            return {}
+        try:
+            return {number: await self._open(name, number)}
+        except (UserError, CheckFailed) as error:
+            self._failed[directory] = written
+            self._metrics.failed(name)
+            err.print(f"{name}: version {number} is not served: {error}")
+            return {}
+
+    async def _open(self, name: str, number: int) -> Served:
+        directory = self._choice.store / name / str(number)
+        return self._serve(await asyncio.to_thread(Opened.open, directory, self._choice.form, self._batch))
