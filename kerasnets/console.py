@@ -67,12 +67,19 @@ def import_tensorflow() -> None:
     They are written by C++ code to file descriptor 2 while the library loads; should the import fail, they are shown.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with hidden_stderr():
+        import tensorflow  # noqa: F401
+
+
+@contextmanager
+def hidden_stderr() -> Iterator[None]:
+    """Keep what is written to file descriptor 2, also by C++ code, off the screen; if the block fails, show it."""
     sys.stderr.flush()
     shown = os.dup(2)
     with tempfile.TemporaryFile() as hidden:
         os.dup2(hidden.fileno(), 2)
         try:
-            import tensorflow  # noqa: F401
+            yield
         except BaseException:
             hidden.seek(0)
             os.write(shown, hidden.read())

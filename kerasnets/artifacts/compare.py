@@ -8,6 +8,7 @@ import numpy as np
 
 from kerasnets.artifacts.feed import Feed
 from kerasnets.artifacts.formats import Format
+from kerasnets.artifacts.gate import Drop, judge, measure
 from kerasnets.artifacts.process import ProcessRunner
 from kerasnets.artifacts.reference import Reference, softmax
 from kerasnets.errors import CheckFailed
@@ -16,6 +17,8 @@ from kerasnets.run import Run
 LOGITS_TOLERANCE = 1e-3
 # A logit is read back as the logarithm of a float32 probability, which says nothing below the smallest normal numbers.
 _SMALLEST_PROBABILITY = 1e-30
+_ROUNDING = 1e-4
+"""Of a sum of probabilities."""
 
 
 def refuse(form: Format, check: str, found: str, allowed: str) -> Never:
@@ -42,6 +45,8 @@ class Parity:
     """As training wrote it to metrics.json."""
     encoded: float | None
     """Absolute difference of a probability of the `bytes` endpoint; None where the format has none."""
+    drop: Drop | None
+    """How far the accuracy of a lossy format falls; None of the others, whose answers are the model's."""
 
 
 def logits_difference(probabilities: np.ndarray, logits: np.ndarray) -> float:
@@ -70,8 +75,16 @@ def margins(probabilities: np.ndarray) -> np.ndarray:
     return lead
 
 
+def distance(probabilities: np.ndarray, logits: np.ndarray) -> float:
+    """Return how far answers are from Keras', both `[N, K]`: half the sum of an image's differences, on average."""
+    return float(np.abs(probabilities - softmax(logits)).sum(axis=1).mean() / 2)
+
+
 class Comparison:
-    """Collects the figures of one artefact, and refuses it as soon as one is out of bounds."""
+    """Collects the figures of one artefact, and refuses it as soon as one is out of bounds.
+
+    Of a lossy format no probability or logit is out of bounds, as long as it is a probability: only accuracy counts.
+    """
 
     def __init__(self, form: Format, runner: ProcessRunner, reference: Reference, feed: Feed) -> None:
         self.form = form
@@ -79,6 +92,8 @@ class Comparison:
         self._probabilities, self._logits = 0.0, 0.0
         self._encoded: float | None = None
         self._images = self._right = self._right_in_keras = self._close_calls = 0
+        self._pairs: list[np.ndarray] = []
+        self._splits: dict[str, None] = {}
 
     def compare(self, images: np.ndarray, what: str) -> tuple[np.ndarray, np.ndarray]:
         """Compare the `image` endpoint on raw pixels `[N, H, W, C]`; return its probabilities and Keras' logits.
@@ -92,7 +107,7 @@ class Comparison:
         found = outputs["probabilities"]
         self._probabilities = max(self._probabilities, self._close(found, logits, what))
         difference = logits_difference(found, logits)
-        if not difference <= LOGITS_TOLERANCE:
+        if not self.form.LOSSY and not difference <= LOGITS_TOLERANCE:
             allowed = f"at most {LOGITS_TOLERANCE:g} of the largest is allowed"
             refuse(self.form, "logits", f"differ from Keras' by {difference:.3g} on {what}", allowed)
         self._logits = max(self._logits, difference)
@@ -105,6 +120,10 @@ class Comparison:
             refuse(self.form, "shape", f"{found.dtype}{list(found.shape)} came out for {what}", must)
         expected, tolerance = softmax(logits), self.form.TOLERANCE
         difference = float(np.abs(found - expected).max())
+        if self.form.LOSSY:
+            if not np.abs(found.sum(axis=1) - 1.0).max() <= _ROUNDING:
+                refuse(self.form, "probabilities", f"do not sum to 1 on {what}", "they must")
+            return difference
         if not difference <= tolerance:
             allowed = f"at most {tolerance:g} is allowed"
             refuse(self.form, "probabilities", f"differ from Keras' by {difference:.3g} on {what}", allowed)
@@ -140,26 +159,36 @@ class Comparison:
     def add(self, images: np.ndarray, labels: np.ndarray) -> None:
         """Compare a batch of the validation split with labels `[N]`."""
         found, logits = self.compare(images, f"validation images {self._images} to {self._images + len(images) - 1}")
+        self._weigh("validation", found, logits, labels)
         lead = margins(softmax(logits))
         self._images += len(images)
         self._right += int((found.argmax(axis=1) == labels).sum())
         self._right_in_keras += int((logits.argmax(axis=1) == labels).sum())
         self._close_calls += int((lead <= 2 * self.form.TOLERANCE).sum())
 
-    def finish(self, run: Run) -> Parity:
+    def weigh(self, split: str, images: np.ndarray, labels: np.ndarray) -> None:
+        """Count a batch of another split as well for how far a lossy format's accuracy falls."""
+        found, logits = self.compare(images, f"{split} images")
+        self._weigh(split, found, logits, labels)
+
+    def _weigh(self, split: str, found: np.ndarray, logits: np.ndarray, labels: np.ndarray) -> None:
+        self._splits[split] = None
+        self._pairs.append(np.stack([answers.argmax(axis=1) == labels for answers in (found, logits)]))
+
+    def finish(self, run: Run, *, force: bool = False) -> Parity:
         """Check the accuracies of the whole split and return the figures.
 
         Raises:
-            CheckFailed: the artefact's accuracy is not Keras', or not the one that training recorded.
+            CheckFailed: the artefact's accuracy is not Keras', or not the one that training recorded; a lossy one's
+                falls too far, or too few images say so (but with `force`).
         """
-        if abs(self._right - self._right_in_keras) > self._close_calls:
-            must = f"Keras gets {self._right_in_keras}"
-            refuse(self.form, "accuracy", f"{self._right} of {self._images} validation images right", must)
-        recorded = recorded_accuracy(run)
-        # Training measures the saved float32 weights as well, whatever precision it trained in.
-        if recorded is not None and abs(self._right - recorded * self._images) > self._close_calls + 0.5:
-            found = f"{self._right / self._images:.4f} of the validation images right"
-            refuse(self.form, "accuracy", found, f"metrics.json says {recorded:.4f}")
+        recorded, drop = recorded_accuracy(run), None
+        if self.form.LOSSY:
+            right, in_keras = np.concatenate(self._pairs, axis=1)
+            drop = measure(right, in_keras, tuple(self._splits), run.config.export.max_accuracy_drop)
+            judge(self.form, drop, force=force)
+        else:
+            self._check_accuracies(recorded)
         return Parity(
             images=self._images,
             probabilities=self._probabilities,
@@ -169,7 +198,17 @@ class Comparison:
             keras_accuracy=self._right_in_keras / self._images,
             recorded_accuracy=recorded,
             encoded=self._encoded,
+            drop=drop,
         )
+
+    def _check_accuracies(self, recorded: float | None) -> None:
+        if abs(self._right - self._right_in_keras) > self._close_calls:
+            must = f"Keras gets {self._right_in_keras}"
+            refuse(self.form, "accuracy", f"{self._right} of {self._images} validation images right", must)
+        # Training measures the saved float32 weights as well, whatever precision it trained in.
+        if recorded is not None and abs(self._right - recorded * self._images) > self._close_calls + 0.5:
+            found = f"{self._right / self._images:.4f} of the validation images right"
+            refuse(self.form, "accuracy", found, f"metrics.json says {recorded:.4f}")
 
 
 def recorded_accuracy(run: Run) -> float | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from kerasnets import config as configs
 from kerasnets.artifacts import manifest, store
-from kerasnets.artifacts.formats import FORMATS, savedmodel
+from kerasnets.artifacts.formats import FORMATS, check_installed, savedmodel
 from kerasnets.artifacts.kit import beside, card, tensorflow_serving
 from kerasnets.artifacts.kit.confusions import confusions
 from kerasnets.console import err, import_tensorflow
@@ -36,6 +36,7 @@ def export(
     version: int | None = None,
     formats: Sequence[str] | None = None,
     settings: Sequence[str] = (),
+    force: bool = False,
 ) -> Published:
     """Publish a run's best weights as `<to>/<name>/<version>`.
 
@@ -46,6 +47,7 @@ def export(
         version: Default: the highest there + 1.
         formats: Default: the config's `export.formats`.
         settings: Words such as `export.calibrate=true`, laid over the config's `export` section.
+        force: Publish an int8 format also where there are too few held-out images to say how far its accuracy falls.
 
     Raises:
         UserError: an argument is wrong, or the version would not fit those that are there.
@@ -69,7 +71,8 @@ def export(
             err.print(f"write {form}")
             FORMATS[form].write(graph, directory)
         graph.preprocessing.save(directory)
-        parity = figures(verify(run, directory, wanted, graph.interface, temperature=graph.temperature))
+        checked = verify(run, directory, wanted, graph.interface, temperature=graph.temperature, force=force)
+        parity = figures(checked)
         document = manifest.describe(run, name, int(incoming.target.name), graph.interface, parity, calibration)
         if savedmodel.NAME in wanted:
             tensorflow_serving.write_warmup(directory, name, document["inputs"], graph.preprocessing.image_size)
@@ -90,10 +93,10 @@ def _with(run: Run, settings: Sequence[str]) -> Run:
 
 
 def check_formats(formats: Sequence[str]) -> tuple[str, ...]:
-    """Return the formats, each known and named once.
+    """Return the formats, each known and named once, in the order in which they are written.
 
     Raises:
-        UserError: one is unknown, or none is given.
+        UserError: one is unknown, its package is not installed, or none is given.
     """
     for form in formats:
         if form not in FORMATS:
@@ -101,4 +104,7 @@ def check_formats(formats: Sequence[str]) -> tuple[str, ...]:
             raise UserError(f"--formats: no format '{form}'{hint}")
     if not formats:
         raise UserError(f"--formats: name at least one of {', '.join(FORMATS)}")
-    return tuple(dict.fromkeys(formats))
+    wanted = tuple(form for form in FORMATS if form in formats)
+    for form in wanted:
+        check_installed(FORMATS[form])
+    return wanted

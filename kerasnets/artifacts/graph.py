@@ -19,6 +19,9 @@ from kerasnets.gradcam import layers
 from kerasnets.gradcam.heatmaps import heatmaps
 from kerasnets.run import Run
 
+PREPROCESSING, NETWORK = "preprocessing", "network"
+"""Scopes of the names of operations, by which int8 formats know what to leave in float32."""
+
 
 def load(run: Run) -> tuple[keras.Model, keras.Model]:
     """Return the run's best model with every head, and its main head alone, computing in float32.
@@ -100,8 +103,11 @@ class Graph:
         """Return the `tf.function` of the `image` endpoint."""
 
         def image(image: tf.Tensor) -> dict[str, tf.Tensor]:
-            inputs = self.feed.finish(tf.cast(image, tf.float32), self.preprocessing, tf)
-            return self._outputs(self.model(inputs, training=False))
+            with tf.name_scope(PREPROCESSING):
+                inputs = self.feed.finish(tf.cast(image, tf.float32), self.preprocessing, tf)
+            with tf.name_scope(NETWORK):
+                logits = self.model(inputs, training=False)
+            return self._outputs(logits)
 
         spec = tf.TensorSpec(self.feed.shape(self.preprocessing), self.feed.dtype, name="image")
         return tf.function(image, input_signature=[spec], autograph=False)

@@ -1,8 +1,10 @@
-"""What a SavedModel may hold before TensorFlow opens it: operations that compute, and no way to another file.
+"""What a file may hold before a runtime opens it: operations that compute, and no way to another file.
 
 A SavedModel is a program: TensorFlow has operations that read and write files or call back into Python, and some of
 them run as soon as it is loaded. So only operations that compute are let through, those that exports are made of; the
 functions that save and restore its variables are in every SavedModel, and may only not be called by the others.
+A .tflite file has no such operations, but may ask for code of others (custom operations) and for weights elsewhere.
+ONNX and OpenVINO's files are handed to their runtimes as bytes, which then find no other file.
 """
 
 import re
@@ -10,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from kerasnets.artifacts.formats import savedmodel
+from kerasnets.artifacts.formats import Format, litert, litert_int8, savedmodel
 
 _NEURAL = """
     AvgPool BiasAdd Conv2D DepthwiseConv2dNative Elu FusedBatchNormV3 LRN LeakyRelu LogSoftmax MaxPool Relu Relu6 Selu
@@ -52,6 +54,36 @@ _SAVING = frozenset({"AssignVariableOp", "MergeV2Checkpoints", "RestoreV2", "Sav
 _VARIABLES = frozenset({"AssignVariableOp", "VarHandleOp", "VarIsInitializedOp"})
 _SAVERS = re.compile(r"__inference__traced_(save|restore)_\d+")
 _OBJECTS = frozenset({"asset", "bare_concrete_function", "constant", "function", "user_object", "variable"})
+
+
+def check(form: Format, directory: Path) -> None:
+    """See that the artefact of a format in `directory` can do no more than compute.
+
+    Raises:
+        ValueError: it could; or it is no such file.
+    """
+    if form.NAME == savedmodel.NAME:
+        check_saved_model(directory)
+    elif form.NAME in (litert.NAME, litert_int8.NAME):
+        check_lite_model(directory / form.FILE)
+
+
+def check_lite_model(path: Path) -> None:
+    """See that a .tflite file needs no other file and no code but the runtime's own.
+
+    Raises:
+        ValueError: it does.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.Model.GetRootAs(path.read_bytes())
+    codes = [model.OperatorCodes(i) for i in range(model.OperatorCodesLength())]
+    for code in codes:
+        if schema.BuiltinOperator.CUSTOM in (code.BuiltinCode(), code.DeprecatedBuiltinCode()):
+            name = (code.CustomCode() or b"").decode("utf-8", "replace")
+            raise ValueError(f"holds the custom operation {name}, of which no export is made")
+    if model.ExternalBuffersLength() or model.ExternalBufferGroupsLength():
+        raise ValueError("has weights in other files")
 
 
 def check_saved_model(directory: Path) -> None:

@@ -18,8 +18,8 @@ class _Errors(logging.Handler):
 
 
 @contextmanager
-def _logged_errors() -> Iterator[list[str]]:
-    """Collect what tf2onnx logs as errors and keep everything that it logs off the screen."""
+def logged_errors() -> Iterator[list[str]]:
+    """Collect what tf2onnx, or what logs without a name, logs as errors; keep all that they log off the screen."""
     handler = _Errors()
     # tf2onnx imports its modules' loggers as children of this one; some log to the root logger.
     loggers = [logging.getLogger("tf2onnx"), logging.getLogger()]
@@ -43,7 +43,7 @@ def convert(function: Any, opset: int) -> Any:
     """
     import tf2onnx
 
-    with _logged_errors() as messages:
+    with logged_errors() as messages:
         model, _ = tf2onnx.convert.from_function(function, input_signature=function.input_signature, opset=opset)
     if messages:
         raise CheckFailed(f"onnx: the graph cannot be converted: {'; '.join(dict.fromkeys(messages))}")

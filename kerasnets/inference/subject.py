@@ -1,18 +1,17 @@
 """What is evaluated: a run's Keras model, or a published artefact."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from kerasnets.artifacts import store
+from kerasnets.artifacts import safety, store
 from kerasnets.artifacts.feed import Feed
-from kerasnets.artifacts.formats import FORMATS, Runner, savedmodel
+from kerasnets.artifacts.formats import FORMATS, Runner, check_installed, is_installed, savedmodel
 from kerasnets.artifacts.manifest import Manifest
-from kerasnets.artifacts.safety import check_saved_model
 from kerasnets.config import Config
-from kerasnets.console import import_tensorflow
+from kerasnets.console import hidden_stderr, import_tensorflow
 from kerasnets.data.preprocessing import Preprocessing
 from kerasnets.errors import CheckFailed, UserError, nearest
 from kerasnets.run import Run
@@ -56,15 +55,21 @@ def open_subject(path: Path, form: str | None = None) -> Subject:
         skipped=manifest.skipped,
         preprocessing=Preprocessing.load(manifest.directory),
         feed=manifest.feed,
-        _runner=open_runner(manifest, form or ("onnx" if "onnx" in manifest.formats else manifest.formats[0])),
+        _runner=open_runner(manifest, form or _first(manifest.formats)),
     )
+
+
+def _first(formats: Sequence[str]) -> str:
+    """Return the format to open where none is named: ONNX, else the first that can be run here."""
+    known = [form for form in formats if form in FORMATS]
+    return next((form for form in ("onnx", *known) if form in known and is_installed(FORMATS[form])), formats[0])
 
 
 def open_runner(manifest: Manifest, form: str) -> Runner:
     """Open a published version in one of its formats.
 
     Raises:
-        UserError: the version does not hold that format, or the file cannot be opened.
+        UserError: the version does not hold that format, its package is not installed, or the file cannot be opened.
         CheckFailed: the file could do more than compute, or has other classes than the manifest says.
     """
     if form not in manifest.formats:
@@ -75,15 +80,17 @@ def open_runner(manifest: Manifest, form: str) -> Runner:
         raise UserError(
             f"{manifest.directory} holds {form}, which this kerasnets does not know{nearest(form, FORMATS)}"
         )
+    check_installed(FORMATS[form])
     file = manifest.directory / FORMATS[form].FILE
     if form == savedmodel.NAME:
         import_tensorflow()
-        try:
-            check_saved_model(manifest.directory)
-        except Exception as error:  # whatever a parser raises of a file that is not what it should be
-            raise CheckFailed(f"{file} {error}; it was not opened") from error
     try:
-        runner = FORMATS[form].open(manifest.directory)
+        safety.check(FORMATS[form], manifest.directory)
+    except Exception as error:  # whatever a parser raises of a file that is not what it should be
+        raise CheckFailed(f"{file} {error}; it was not opened") from error
+    try:
+        with hidden_stderr():  # LiteRT says there which processor's code it takes
+            runner = FORMATS[form].open(manifest.directory)
         labels, outputs = runner.labels, runner.signatures["image"]["outputs"]["probabilities"]["shape"]
     except Exception as error:  # likewise of a runtime
         raise UserError(f"{file} cannot be opened: {type(error).__name__}: {error}") from error

@@ -122,10 +122,10 @@ def test_a_version_that_fits_is_allowed(published: Published) -> None:
 
 
 def test_formats_are_checked() -> None:
-    assert check_formats(["onnx", "onnx"]) == ("onnx",)
+    assert check_formats(["litert", "onnx", "onnx"]) == ("onnx", "litert")
     with pytest.raises(UserError, match="^--formats: no format 'savedmodl'; did you mean 'savedmodel'[?]$"):
         check_formats(["savedmodl"])
-    with pytest.raises(UserError, match="^--formats: name at least one of savedmodel, onnx$"):
+    with pytest.raises(UserError, match="^--formats: name at least one of savedmodel, onnx, "):
         check_formats([])
 
 

@@ -120,7 +120,7 @@ def test_other_inputs_pass_verification(
 def test_other_normalisations_pass_verification(photos: Path, tmp_path: Path, normalize: str) -> None:
     run = make_run(tmp_path / "run", photos, GOOGLENET, data={"normalize": normalize})
     graph = serving_graph(run)
-    for form in FORMATS.values():
-        form.write(graph, tmp_path)
-    found = verify(run, tmp_path, list(FORMATS), graph.interface)
+    for form in ("savedmodel", "onnx"):
+        FORMATS[form].write(graph, tmp_path)
+    found = verify(run, tmp_path, ["savedmodel", "onnx"], graph.interface)
     assert max(parity.probabilities for parity in found.values()) < 1e-5

@@ -169,12 +169,14 @@ def test_an_accuracy_that_training_did_not_record_is_refused(photo_resnet: Run, 
 
 
 @pytest.mark.slow
-def test_a_googlenet_passes_in_both_formats(photo_googlenet: Run, tmp_path: Path) -> None:
+def test_a_googlenet_passes_in_every_format(photo_googlenet: Run, tmp_path: Path) -> None:
     graph = serving_graph(photo_googlenet)
     for form in FORMATS.values():
         form.write(graph, tmp_path)
-    found = verify(photo_googlenet, tmp_path, list(FORMATS), graph.interface)
-    assert list(found) == ["savedmodel", "onnx"]
+    found = verify(photo_googlenet, tmp_path, list(FORMATS), graph.interface, force=True)
+    assert list(found) == ["savedmodel", "onnx", "onnx-int8", "litert", "litert-int8", "openvino"]
     assert found["savedmodel"].encoded is not None
-    assert max(parity.probabilities for parity in found.values()) < 1e-5
+    for name, parity in found.items():
+        assert (parity.drop is not None) == FORMATS[name].LOSSY
+        assert parity.probabilities < (1e-5 if parity.drop is None else 0.05)
     assert np.isclose(found["onnx"].accuracy, found["savedmodel"].accuracy)

@@ -5,12 +5,14 @@ opens one: the fresh process of `verify` loads it alone, from its file, with ker
 """
 
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from kerasnets.artifacts.formats import onnx, savedmodel
+from kerasnets.artifacts.formats import litert, litert_int8, onnx, onnx_int8, openvino, savedmodel
+from kerasnets.errors import UserError
 
 if TYPE_CHECKING:
     from kerasnets.artifacts.graph import Graph
@@ -53,7 +55,8 @@ class Format(Protocol):
     ENDPOINTS: tuple[str, ...]
     """Which of `image` and `bytes` it has."""
     TOLERANCE: float
-    """Largest absolute difference of a probability from the Keras model's; of a lossy format nothing is asked of it."""
+    """Largest absolute difference of a probability from the Keras model's. Of a lossy format: by how much more than
+    twice what it does at their own size its answers may differ for images of another, as `compare.distance` has it."""
     LOSSY: bool
     """Answers differ by design: not its probabilities are held to the Keras model's but its accuracy, by the gate."""
     NEEDS: tuple[str, str] | None
@@ -71,4 +74,23 @@ class Format(Protocol):
         """Return the names of all nodes and weights that the artefact holds."""
 
 
-FORMATS: dict[str, Format] = {module.NAME: module for module in (savedmodel, onnx)}
+FORMATS: dict[str, Format] = {
+    module.NAME: module for module in (savedmodel, onnx, onnx_int8, litert, litert_int8, openvino)
+}
+"""In the order in which they are written: a later one may read what an earlier one wrote."""
+
+
+def is_installed(form: Format) -> bool:
+    """Say whether the package which runs a format is there."""
+    return form.NEEDS is None or find_spec(form.NEEDS[0]) is not None
+
+
+def check_installed(form: Format) -> None:
+    """See that the package which runs a format is there.
+
+    Raises:
+        UserError: it is not; says how to install it.
+    """
+    if form.NEEDS is not None and not is_installed(form):
+        package, extra = form.NEEDS[0].replace("_", "-"), form.NEEDS[1]
+        raise UserError(f"the format {form.NAME} needs {package}; install it with: pip install 'kerasnets[{extra}]'")

@@ -1,6 +1,9 @@
 """ONNX, opset 17: for ONNX Runtime in any language, Triton, and what converts from it."""
 
 import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +32,6 @@ def write(graph: "Graph", directory: Path) -> None:
     Raises:
         CheckFailed: the conversion logged an error, or the result is not a valid model.
     """
-    import onnx
 
     from kerasnets.artifacts.tf2onnx_strict import convert
 
@@ -38,9 +40,27 @@ def write(graph: "Graph", directory: Path) -> None:
         for axis, dimension in zip(_AXES, value.type.tensor_type.shape.dim, strict=False):
             if not dimension.HasField("dim_value"):
                 dimension.dim_param = axis
+    save(model, graph, directory / FILE)
+
+
+def save(model: Any, graph: "Graph", path: Path) -> None:
+    """Check a ModelProto and write it with the class names and facts in its metadata."""
+    import onnx
+
     onnx.helper.set_model_props(model, {"labels": json.dumps(graph.labels, ensure_ascii=False), **graph.facts})
     onnx.checker.check_model(model, full_check=True)
-    onnx.save(model, str(directory / FILE))
+    onnx.save(model, str(path))
+
+
+@contextmanager
+def written(graph: "Graph", directory: Path) -> Iterator[Path]:
+    """Yield the path of model.onnx in `directory`; where it is not wanted there, of one made for a while."""
+    if (directory / FILE).is_file():
+        yield directory / FILE
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        write(graph, Path(folder))
+        yield Path(folder) / FILE
 
 
 def open(directory: Path) -> "OnnxRunner":
@@ -55,9 +75,14 @@ def read(path: Path) -> "OnnxRunner":
 
 def names(directory: Path) -> list[str]:
     """Return the names of every node, tensor and initializer."""
+    return names_in(directory / FILE)
+
+
+def names_in(path: Path) -> list[str]:
+    """Return the names of every node, tensor and initializer of an ONNX file."""
     import onnx
 
-    graph = onnx.load(str(directory / FILE)).graph
+    graph = onnx.load(str(path)).graph
     nodes = [name for node in graph.node for name in (node.name, *node.input, *node.output)]
     values = [value.name for value in (*graph.initializer, *graph.input, *graph.output, *graph.value_info)]
     return nodes + values

@@ -86,6 +86,19 @@ def _metrics(manifest: dict[str, Any]) -> Iterator[str]:
     for form, found in manifest["parity"].items():
         rows.append([form, *(_figure(found, name, digits) for name, digits in columns.items())])
     yield table(rows)
+    drops = {form: found.get("drop") for form, found in manifest["parity"].items()}
+    yield from (f"`{form}`: {_drop(drop)}" for form, drop in drops.items() if drop)
+
+
+def _drop(drop: dict[str, Any]) -> str:
+    low, high = drop["interval"]
+    text = (
+        f"8-bit weights and activations; its accuracy is {drop['points']:.2f} percentage points below Keras' "
+        f"(95 % interval {low:.2f} to {high:.2f}) on {drop['images']:,} images of {' and '.join(drop['splits'])}: "
+        f"{drop['right_to_wrong']} right answers became wrong, {drop['wrong_to_right']} wrong ones right."
+    )
+    few = " **Not established**: published with `--force` on fewer than 1,000 held-out images."
+    return text if drop["established"] else text + few
 
 
 def _figure(values: Mapping[str, Any], name: str, digits: str) -> str:
