@@ -19,6 +19,7 @@ COMMANDS = {
     "weights": ("kerasnets.artifacts.weights:weights", "Write a run's weights for torchvision, timm or Keras."),
     "predict": ("kerasnets.inference.command:predict", "Classify images with an exported model."),
     "serve": ("kerasnets.serve.command:serve", "Serve a model store over REST and gRPC."),
+    "explain": ("kerasnets.inference.explain_command:explain", "Show where a model looks in images, by Grad-CAM."),
     "doctor": ("kerasnets.doctor.command:doctor", "Say what is wrong with a run, why, and what to try."),
     "models": ("kerasnets.models.command:models", "List the models; show one model's options and stages."),
     "config": ("kerasnets.config.command:config", "Print a resolved config, or the JSON schema of configs."),

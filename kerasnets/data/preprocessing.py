@@ -106,6 +106,14 @@ class Preprocessing:
         step = (shorter[0] * self.crop_ratio, shorter[1]) if self.resize == "crop" else longer
         return step, step
 
+    def steps(self, size: tuple[int, int]) -> tuple[float, float]:
+        """Return how many pixels of an image of `size` (H, W) one of the model's input stands for, down and right.
+
+        The middles of both lie on each other.
+        """
+        down, right = self._steps(size, np)
+        return float(down[0] / down[1]), float(right[0] / right[1])
+
     def _letterboxed(self, pixels: Array, size: tuple[Any, Any], step: tuple[Any, Any], xp: ModuleType) -> Array:
         """Return the pixels with the mean colour wherever an output pixel's centre is outside the image."""
         down, right = (

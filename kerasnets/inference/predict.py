@@ -51,7 +51,9 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class _Decoded:
+class Decoded:
+    """An image file's pixels, uint8 `[h, w, channels]`."""
+
     path: str
     pixels: np.ndarray
 
@@ -98,36 +100,37 @@ class Predictor:
     def __call__(self, paths: Iterable[str], *, top: int, batch_size: int) -> Iterator[Prediction | Failure]:
         """Yield a prediction or a failure for each path, in order; neighbours of one size go through together."""
         for group in groups(self._decoded(paths), _shape, batch_size):
-            images = [item for item in group if isinstance(item, _Decoded)]
+            images = [item for item in group if isinstance(item, Decoded)]
             failures = [item for item in group if isinstance(item, Failure)]
             yield from self._classify(images, top) if images else failures
 
-    def _classify(self, images: Sequence[_Decoded], top: int) -> Iterator[Prediction]:
+    def _classify(self, images: Sequence[Decoded], top: int) -> Iterator[Prediction]:
         batch = self._feed.prepare(np.stack([image.pixels for image in images]), self._preprocessing)
         for image, row in zip(images, self._runner(batch), strict=True):
             best = np.argsort(-row, kind="stable")[:top]
             yield Prediction(image.path, tuple((self.labels[i], float(row[i])) for i in best))
 
-    def _decoded(self, paths: Iterable[str]) -> Iterator[_Decoded | Failure]:
+    def _decoded(self, paths: Iterable[str]) -> Iterator[Decoded | Failure]:
         """Decode ahead in threads, twice as many files as there are cores, in order."""
         channels, workers = self._preprocessing.channels, cores()
-        ahead: deque[Future[_Decoded | Failure]] = deque()
+        ahead: deque[Future[Decoded | Failure]] = deque()
         with ThreadPoolExecutor(workers) as pool:
             for path in paths:
-                ahead.append(pool.submit(_decode, path, channels))
+                ahead.append(pool.submit(read_image, path, channels))
                 if len(ahead) > 2 * workers:
                     yield ahead.popleft().result()
             while ahead:
                 yield ahead.popleft().result()
 
 
-def _shape(item: _Decoded | Failure) -> tuple[int, ...] | None:
-    return item.pixels.shape if isinstance(item, _Decoded) else None
+def _shape(item: Decoded | Failure) -> tuple[int, ...] | None:
+    return item.pixels.shape if isinstance(item, Decoded) else None
 
 
-def _decode(path: str, channels: int) -> _Decoded | Failure:
+def read_image(path: str, channels: int) -> Decoded | Failure:
+    """Return the pixels of a file, uint8 `[h, w, channels]`, or why they cannot be had."""
     try:
-        return _Decoded(path, decode.pillow(content(path), channels))
+        return Decoded(path, decode.pillow(content(path), channels))
     except OSError as error:
         hint = nearest(Path(path).name, _beside(Path(path))) if isinstance(error, FileNotFoundError) else ""
         return Failure(path, f"{error.strerror}{hint}")
