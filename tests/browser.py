@@ -66,20 +66,20 @@ class Page:
         """Send a command and return its result; events that come meanwhile are kept in `events`."""
         return self._call(method, parameters, self._session)
 
-    def open(self, path: Path, width: int, scheme: str, height: int = 900) -> None:
-        """Load a file in a window of `width` CSS pixels with the theme `light` or `dark`."""
+    def open(self, place: Path | str, width: int, scheme: str, height: int = 900) -> None:
+        """Load a file or an address in a window of `width` CSS pixels with the theme `light` or `dark`."""
         self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
         )
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
         self.events.clear()
-        self.call("Page.navigate", url=path.resolve().as_uri())
+        self.call("Page.navigate", url=place if isinstance(place, str) else place.resolve().as_uri())
         while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
             self.events.append(self._message())
 
     def evaluate(self, expression: str) -> Any:
-        """Return the value of a JavaScript expression."""
-        found = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
+        """Return the value of a JavaScript expression, of a promise what it becomes."""
+        found = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         if "exceptionDetails" in found:
             raise RuntimeError(f"{expression}: {found['exceptionDetails']}")
         return found["result"].get("value")
