@@ -16,6 +16,7 @@ COMMANDS = {
     "report": ("kerasnets.report.command:report", "Write a run, or a comparison of runs, as one HTML page."),
     "runs": ("kerasnets.runs.command:runs", "List, compare or prune runs."),
     "export": ("kerasnets.artifacts.command:export", "Write a run's model for servers, verify and publish it."),
+    "store": ("kerasnets.stores.command:store", "List, show, prune or roll back exported versions."),
     "weights": ("kerasnets.artifacts.weights:weights", "Write a run's weights for torchvision, timm or Keras."),
     "predict": ("kerasnets.inference.command:predict", "Classify images with an exported model."),
     "serve": ("kerasnets.serve.command:serve", "Serve a model store over REST and gRPC."),

@@ -33,6 +33,7 @@ MAY = {
     "artifacts": LEAVES | {"config", "data", "gradcam", "measures", "models", "run"},
     "inference": LEAVES | {"config", "data", "gradcam", "measures", "models", "run", "artifacts"},
     "serve": LEAVES | {"artifacts", "data", "inference"},
+    "stores": LEAVES | {"artifacts"},
     "proposal": LEAVES | {"config", "data", "models"},
     "__init__": STAGES | {"config", "models", "run"},  # for type checkers alone: the names are imported when used
     "__main__": {"cli"},

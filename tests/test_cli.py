@@ -27,7 +27,8 @@ def test_help_names_every_command() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], ["--version"], ["config"], ["config", "digits-resnet20"], ["train", "-h"]]
+    "words",
+    [["--help"], ["--version"], ["config"], ["config", "digits-resnet20"], ["train", "-h"], ["store", "list", "."]],
 )
 def test_what_needs_no_tensorflow_imports_none(words: list[str]) -> None:
     code = (

@@ -121,6 +121,18 @@ def changing(model: Path) -> Iterator[None]:
         yield
 
 
+def in_use(model: Path) -> bool:
+    """Say whether a process changes `<store>/<name>` now."""
+    try:
+        with (model.parent / f".{model.name}.lock").open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
 def clean(model: Path) -> None:
     """Remove what killed processes left in `<store>/<name>`; call it within `changing`."""
     for leftover in (*model.glob(f"{INCOMING}*"), *model.glob(f"{OUTGOING}*")):

@@ -3,12 +3,14 @@
 import csv
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kerasnets.data.cells import cells
-from kerasnets.measures.measure import Measures
+
+if TYPE_CHECKING:
+    from kerasnets.measures.measure import Measures
 
 _NUMBERED = 25
 """Up to so many classes each cell shows its count."""
@@ -19,7 +21,7 @@ _GAMMA = 0.4
 """Exponent of the colour scale: below 1, so that a confusion of a few in a hundred is seen."""
 
 
-def write_csv(measures: Measures, path: Path) -> None:
+def write_csv(measures: "Measures", path: Path) -> None:
     """Write the counts: a row for each true class, a column for each predicted one."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)

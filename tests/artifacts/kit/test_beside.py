@@ -7,41 +7,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+
+from made_versions import document, publish
 
 from kerasnets.artifacts import store
 from kerasnets.artifacts.kit import beside
-
-LABELS = ["a", "b", "c"]
-
-
-def document(name: str, version: int, *more: str, formats: tuple[str, ...] = ("savedmodel", "onnx")) -> dict[str, Any]:
-    """Return a manifest of a version whose `image` endpoint has the outputs probabilities and `more`."""
-    outputs = {"probabilities": {"dtype": "float32", "shape": [None, 3]}}
-    pixels = {"image_size": [8, 8], "channels": 3, "resize": "squash", "crop_ratio": 1.0, "mean_image": None}
-    return {
-        **{"schema": 1, "name": name, "version": version, "created": "2026-11-21T00:00:00+00:00"},
-        **{"formats": list(formats), "labels": LABELS, "metrics": {}, "parity": {}, "versions": {}},
-        "inputs": {"image": {"image": {"dtype": "float32", "shape": [None, None, None, 3]}}},
-        "outputs": {"image": {**outputs, **{key: {"dtype": "bool", "shape": [None]} for key in more}}},
-        "preprocessing": {**pixels, "mean": [0.0] * 3, "std": [1.0] * 3},
-        "run": {"config": {}, "skipped": {}},
-    }
-
-
-def publish(root: Path, *more: str, name: str = "m", formats: tuple[str, ...] = ("savedmodel", "onnx")) -> Path:
-    """Publish an empty version as `export` does."""
-    with store.incoming(root, name) as incoming:
-        described = document(name, int(incoming.target.name), *more, formats=formats)
-        for form, file in (("savedmodel", "saved_model.pb"), ("onnx", "model.onnx")):
-            if form in formats:
-                (incoming.directory / file).touch()
-        files = {**described, "files": store.hashes(incoming.directory)}
-        (incoming.directory / store.MANIFEST).write_text(json.dumps(files))
-        beside.write_before(incoming.target.parent, described)
-        path = incoming.publish()
-        beside.refresh(path.parent)
-        return path
 
 
 def outputs(model: Path) -> list[str]:
@@ -91,7 +61,7 @@ PUBLISH_FOR_EVER = """
 import sys
 from pathlib import Path
 sys.path[:0] = [sys.argv[2]]
-from test_beside import publish
+from made_versions import publish
 for number in range(10**6):
     publish(Path(sys.argv[1]), *["unknown"] * (number % 2))
     print("published", flush=True)
@@ -100,7 +70,7 @@ for number in range(10**6):
 
 def test_killed_at_any_moment_every_version_has_a_config_that_suits_it(tmp_path: Path) -> None:
     draw, model = random.Random(7), tmp_path / "m"
-    line = [sys.executable, "-c", PUBLISH_FOR_EVER, str(tmp_path), str(Path(__file__).parent)]
+    line = [sys.executable, "-c", PUBLISH_FOR_EVER, str(tmp_path), str(Path(__file__).parents[2])]
     for _ in range(5):
         process = subprocess.Popen(line, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
