@@ -16,6 +16,7 @@ COMMANDS = {
     "report": ("kerasnets.report.command:report", "Write a run, or a comparison of runs, as one HTML page."),
     "runs": ("kerasnets.runs.command:runs", "List, compare or prune runs."),
     "export": ("kerasnets.artifacts.command:export", "Write a run's model for servers, verify and publish it."),
+    "verify": ("kerasnets.artifacts.audit.command:verify", "Check an exported model, also without its run and data."),
     "store": ("kerasnets.stores.command:store", "List, show, prune or roll back exported versions."),
     "weights": ("kerasnets.artifacts.weights:weights", "Write a run's weights for torchvision, timm or Keras."),
     "predict": ("kerasnets.inference.command:predict", "Classify images with an exported model."),

@@ -187,10 +187,27 @@ class Manifest(TypedDict):
     rollback_of: NotRequired[_Count]
 
 
+class GoldenPicture(TypedDict):
+    """A golden image of a published version."""
+
+    __pydantic_config__ = _LOOSE  # type: ignore[misc]
+    file: _Name
+    label: str
+    probability: _Finite
+
+
+class Golden(TypedDict):
+    """assets/golden.json of a published version."""
+
+    __pydantic_config__ = _LOOSE  # type: ignore[misc]
+    pictures: Annotated[list[GoldenPicture], Field(min_length=1, max_length=1000)]
+    lossy: list[_Name]
+
+
 SHAPES: dict[str, Any] = {
     **{"metrics.json": Metrics, "environment.json": Environment, "diagnosis.json": Diagnosis, "cost.json": Cost},
     **{"nonfinite.json": Troubles, "layers.json": Watched, "preprocessing.json": Pixels, "manifest.json": Manifest},
-    "pretrained.json": Begun,
+    **{"pretrained.json": Begun, "golden.json": Golden},
 }
 """Name of a file -> what it holds; more may stand beside it."""
 

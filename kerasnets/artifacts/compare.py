@@ -6,6 +6,7 @@ from typing import Never
 
 import numpy as np
 
+from kerasnets.artifacts.answers import margins, unknown
 from kerasnets.artifacts.feed import Feed
 from kerasnets.artifacts.formats import Format
 from kerasnets.artifacts.gate import Drop, judge, measure
@@ -60,19 +61,6 @@ def logits_difference(probabilities: np.ndarray, logits: np.ndarray) -> float:
     shifted = found - np.take_along_axis(found, best, axis=1) + np.take_along_axis(logits, best, axis=1)
     scale = np.maximum(np.abs(logits).max(axis=1, keepdims=True), 1.0)
     return float((np.where(compared, np.abs(shifted - logits), 0.0) / scale).max())
-
-
-def unknown(probabilities: np.ndarray, below: float) -> np.ndarray:
-    """Return bool `[N]`: which images' best probability, of float32 `[N, K]`, is below a limit."""
-    found: np.ndarray = probabilities.max(axis=1) < np.float32(below)
-    return found
-
-
-def margins(probabilities: np.ndarray) -> np.ndarray:
-    """Return how far each image's best class `[N]` is ahead of the second."""
-    ordered = np.sort(probabilities, axis=1)
-    lead: np.ndarray = ordered[:, -1] - ordered[:, -2]
-    return lead
 
 
 def distance(probabilities: np.ndarray, logits: np.ndarray) -> float:

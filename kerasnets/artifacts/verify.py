@@ -20,6 +20,7 @@ from kerasnets.artifacts.compare import Comparison, Parity, distance, refuse
 from kerasnets.artifacts.feed import Feed
 from kerasnets.artifacts.formats import FORMATS, Format
 from kerasnets.artifacts.gate import LEAST_IMAGES
+from kerasnets.artifacts.golden import publish as golden
 from kerasnets.artifacts.process import ProcessRunner
 from kerasnets.artifacts.reference import Reference
 from kerasnets.console import progress
@@ -73,6 +74,8 @@ def verify(
 ) -> dict[str, Parity]:
     """Check the artefacts in `directory` against `run`; `interface` is what their signatures must be.
 
+    The golden images, and what Keras says of them, are left in `directory`.
+
     Keras' logits are divided by `temperature`, as the artefacts' are. How far the accuracy of a lossy format falls is
     measured on the validation split; where that has fewer than 1,000 images, on the test split as well. With `force`
     such a format passes also where both are too small.
@@ -87,13 +90,14 @@ def verify(
     dataset = sources.load(run.config.data, seed=run.config.seed)
     held = _Held(dataset.validation, run.skipped("validation"), reference.preprocessing.channels)
     with ExitStack() as stack:
-        comparisons, explaining = [], []
+        comparisons, explaining, runners = [], [], []
         for form in (FORMATS[name] for name in formats):
             runner = stack.enter_context(ProcessRunner(form, directory))
             _check_interface(form, runner, interface)
             _check_labels(form, runner.labels, run.labels)
             _check_left_out(form, directory, reference.left_out)
             _check_operations(form, directory)
+            runners.append((form, runner))
             comparisons.append(Comparison(form, runner, reference, feed))
             if "explain" in runner.signatures:
                 explaining.append((form, runner))
@@ -103,6 +107,7 @@ def verify(
             if "bytes" in comparison.form.ENDPOINTS:
                 comparison.encoded([_png(image) for image in sample], [image[np.newaxis] for image in sample])
                 _check_files(comparison, held)
+        golden.publish(directory, reference, feed, runners)
         for form, runner in explaining:
             explained.check(form, runner, reference, feed, sample)
         with progress("verify", total=len(held)) as advance:

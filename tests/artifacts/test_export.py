@@ -15,14 +15,10 @@ from untrained import RESNET, make_run
 
 from kerasnets.artifacts import store
 from kerasnets.artifacts.export import Published, check_formats, export
+from kerasnets.artifacts.golden import pictures
 from kerasnets.artifacts.manifest import Manifest, check_compatible
 from kerasnets.errors import CheckFailed, UserError
 from kerasnets.run import Run
-
-
-@pytest.fixture(scope="module")
-def published(photo_resnet: Run, tmp_path_factory: pytest.TempPathFactory) -> Published:
-    return export(photo_resnet, to=tmp_path_factory.mktemp("store"), formats=["onnx"])
 
 
 def command(*words: str | Path, code: int) -> subprocess.CompletedProcess[str]:
@@ -36,7 +32,8 @@ def test_what_is_published(published: Published) -> None:
     assert published.path.name == "1"
     assert published.path.parent.name == "photos"
     files = {p.relative_to(published.path).as_posix() for p in published.path.rglob("*") if p.is_file()}
-    assert files == {"model.onnx", "preprocessing.json", "README.md", "manifest.json"}
+    kept = {"golden.json", *(f"golden/{name}" for name in (*pictures(), "pixels.npy", "image.npy", "bytes.npy"))}
+    assert files == {"model.onnx", "preprocessing.json", "README.md", "manifest.json", *(f"assets/{n}" for n in kept)}
     assert set(published.files) == files - {"manifest.json"}
     beside = {p.name for p in published.path.parent.iterdir()}
     assert beside == {"1", "config.pbtxt", "labels.txt", "inferenceservice.yaml"}
