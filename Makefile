@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 # Two processes share the tests, file by file: more of them would only wait for each other's TensorFlow.
 WORKERS := -n 2 --dist loadfile
 
-.PHONY: help setup train test test-fast lint format goldens proof-build proof-decode proof-digits proof-doctor proof-parity proof-resume proof-scale proof-workers \
+.PHONY: help setup train test test-fast lint format goldens proof-build proof-decode proof-digits proof-doctor proof-parity proof-resume proof-scale proof-workers test-triton \
 	clean
 
 help:  ## list the targets
@@ -87,6 +87,18 @@ $(PARITY)/.installed: pyproject.toml constraints.txt
 proof-parity: $(PARITY)/.installed  ## the real torchvision and timm models against ours with their weights (needs torch: an environment of its own)
 	$(PARITY)/bin/python tests/proofs/parity.py
 
+TRITON := .venv-triton
+
+# The wheel holds a Triton with the python backend; it wants numpy 1, so it has an environment of its own.
+$(TRITON)/.installed: Makefile
+	@test -n "$(PYTHON)" || { echo "kerasnets needs Python 3.11, 3.12 or 3.13; name one: make PYTHON=/path/to/python3.12" >&2; exit 2; }
+	$(PYTHON) -m venv $(TRITON)
+	$(TRITON)/bin/python -m pip install --quiet --disable-pip-version-check 'numpy<2' nvidia-pytriton==0.7.0 onnxruntime
+	@touch $@
+
+test-triton: setup $(TRITON)/.installed  ## a version of ours in a real Triton (downloads nvidia-pytriton: an environment of its own)
+	$(BIN)/python tests/proofs/triton.py $(TRITON)/bin/python
+
 proof-scale: setup  ## a million listed images: time to the first step, memory
 	$(BIN)/python tests/proofs/scale.py
 
@@ -97,4 +109,4 @@ proof-workers: setup  ## two and four processes are one, also when one is killed
 	$(BIN)/python tests/proofs/workers.py
 
 clean:  ## remove what was built, not runs or exported models
-	rm -rf $(VENV) $(PARITY) build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(PARITY) $(TRITON) build dist .pytest_cache .mypy_cache .ruff_cache
