@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from kerasnets.artifacts.web.page import HASHES
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -23,6 +25,8 @@ def test_wheel_holds_configs_licence_and_command(tmp_path: Path) -> None:
     assert "kerasnets = kerasnets.cli:main" in entry
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not [name for name in names if name.startswith("tests")]
+    runtime = {Path(name).name for name in names if "/assets/onnxruntime-web/" in name}
+    assert runtime == {"LICENSE", "ThirdPartyNotices.txt", *HASHES}
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
     for words, expected in (
         (["config"], {path.stem for path in (ROOT / "configs").glob("*.yaml")}),

@@ -74,7 +74,10 @@ class Graph:
 
     @property
     def interface(self) -> dict[str, Any]:
-        """Endpoint -> names, dtypes and shapes (None: dynamic), as each `Runner.signatures` must repeat them."""
+        """Endpoint -> names, dtypes and shapes (None: dynamic), as each `Runner.signatures` must repeat them.
+
+        `evidence` is what stands in place of `image` in the web format, where the head allows it.
+        """
         classes = len(self.labels)
         probabilities: dict[str, Any] = {"probabilities": {"dtype": "float32", "shape": [None, classes]}}
         ranked = {
@@ -97,6 +100,9 @@ class Graph:
             maps = {"heatmaps": {"dtype": "float32", "shape": [None, height, width]}}
             classes_wanted = {"classes": {"dtype": "int32", "shape": [None]}}
             found["explain"] = {"inputs": {**image, **classes_wanted}, "outputs": {**maps, **probabilities}}
+        if (head := layers.linear_head(self.model)) is not None:
+            evidence = {"evidence": {"dtype": "float32", "shape": [None, *head.shape[:2], classes]}}
+            found["evidence"] = {"inputs": image, "outputs": {**probabilities, **evidence}}
         return found
 
     def image_function(self) -> Any:

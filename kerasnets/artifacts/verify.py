@@ -18,11 +18,12 @@ from kerasnets.artifacts import explained, safety
 from kerasnets.artifacts.batches import raw_batches
 from kerasnets.artifacts.compare import Comparison, Parity, distance, refuse
 from kerasnets.artifacts.feed import Feed
-from kerasnets.artifacts.formats import FORMATS, Format
+from kerasnets.artifacts.formats import Format, as_written, web
 from kerasnets.artifacts.gate import LEAST_IMAGES
 from kerasnets.artifacts.golden import publish as golden
 from kerasnets.artifacts.process import ProcessRunner
 from kerasnets.artifacts.reference import Reference
+from kerasnets.artifacts.web import check as web_check
 from kerasnets.console import progress
 from kerasnets.data import sources
 from kerasnets.data.raw import kept
@@ -90,8 +91,8 @@ def verify(
     dataset = sources.load(run.config.data, seed=run.config.seed)
     held = _Held(dataset.validation, run.skipped("validation"), reference.preprocessing.channels)
     with ExitStack() as stack:
-        comparisons, explaining, runners = [], [], []
-        for form in (FORMATS[name] for name in formats):
+        comparisons, explaining, pages, runners = [], [], [], []
+        for form in (as_written(name, directory) for name in formats):
             runner = stack.enter_context(ProcessRunner(form, directory))
             _check_interface(form, runner, interface)
             _check_labels(form, runner.labels, run.labels)
@@ -101,6 +102,8 @@ def verify(
             comparisons.append(Comparison(form, runner, reference, feed))
             if "explain" in runner.signatures:
                 explaining.append((form, runner))
+            if form.NAME == web.NAME:
+                pages.append((form, runner))
         sample = held.sample(max(BATCHES))
         for comparison in comparisons:
             _check_batches(comparison, sample, dynamic=not feed.static)
@@ -108,6 +111,8 @@ def verify(
                 comparison.encoded([_png(image) for image in sample], [image[np.newaxis] for image in sample])
                 _check_files(comparison, held)
         golden.publish(directory, reference, feed, runners)
+        for form, runner in pages:
+            web_check.check(form, runner, reference, feed, directory, sample)
         for form, runner in explaining:
             explained.check(form, runner, reference, feed, sample)
         with progress("verify", total=len(held)) as advance:
@@ -148,6 +153,8 @@ def _check_operations(form: Format, directory: Path) -> None:
 
 def _check_interface(form: Format, runner: ProcessRunner, interface: dict[str, Any]) -> None:
     expected = {endpoint: interface[endpoint] for endpoint in form.ENDPOINTS if endpoint in interface}
+    if form.NAME == web.NAME:
+        expected["image"] = interface.get("evidence", interface["image"])
     if runner.signatures != expected:
         refuse(form, "inputs and outputs", _words(runner.signatures), f"must be {_words(expected)}")
 

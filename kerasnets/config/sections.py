@@ -66,7 +66,7 @@ class Telemetry(Section):
     """Write report.html when training ends."""
 
 
-_Format = Literal["savedmodel", "onnx", "onnx-int8", "litert", "litert-int8", "openvino"]
+_Format = Literal["savedmodel", "onnx", "onnx-int8", "litert", "litert-int8", "openvino", "web"]
 
 
 def _known_formats(formats: tuple[str, ...]) -> tuple[str, ...]:

@@ -7,11 +7,11 @@ opens one: the fresh process of `verify` loads it alone, from its file, with ker
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 
-from kerasnets.artifacts.formats import litert, litert_int8, onnx, onnx_int8, openvino, savedmodel
+from kerasnets.artifacts.formats import litert, litert_int8, onnx, onnx_int8, openvino, savedmodel, web, web_int8
 from kerasnets.errors import UserError
 
 if TYPE_CHECKING:
@@ -75,9 +75,15 @@ class Format(Protocol):
 
 
 FORMATS: dict[str, Format] = {
-    module.NAME: module for module in (savedmodel, onnx, onnx_int8, litert, litert_int8, openvino)
+    module.NAME: module for module in (savedmodel, onnx, onnx_int8, litert, litert_int8, openvino, web)
 }
 """In the order in which they are written: a later one may read what an earlier one wrote."""
+
+
+def as_written(name: str, directory: Path) -> Format:
+    """Return the format of that name as a version has it: a web folder's network may be the int8 one."""
+    small = name == web.NAME and (directory / onnx_int8.FILE).is_file()
+    return cast(Format, web_int8) if small else FORMATS[name]
 
 
 def is_installed(form: Format) -> bool:
