@@ -74,10 +74,7 @@ class Graph:
 
     @property
     def interface(self) -> dict[str, Any]:
-        """Endpoint -> names, dtypes and shapes (None: dynamic), as each `Runner.signatures` must repeat them.
-
-        `evidence` is what stands in place of `image` in the web format, where the head allows it.
-        """
+        """Endpoint -> names, dtypes and shapes (None: dynamic), as each `Runner.signatures` must repeat them."""
         classes = len(self.labels)
         probabilities: dict[str, Any] = {"probabilities": {"dtype": "float32", "shape": [None, classes]}}
         ranked = {

@@ -91,7 +91,7 @@ def verify(
     dataset = sources.load(run.config.data, seed=run.config.seed)
     held = _Held(dataset.validation, run.skipped("validation"), reference.preprocessing.channels)
     with ExitStack() as stack:
-        comparisons, explaining, pages, runners = [], [], [], []
+        comparisons, runners = [], []
         for form in (as_written(name, directory) for name in formats):
             runner = stack.enter_context(ProcessRunner(form, directory))
             _check_interface(form, runner, interface)
@@ -100,10 +100,6 @@ def verify(
             _check_operations(form, directory)
             runners.append((form, runner))
             comparisons.append(Comparison(form, runner, reference, feed))
-            if "explain" in runner.signatures:
-                explaining.append((form, runner))
-            if form.NAME == web.NAME:
-                pages.append((form, runner))
         sample = held.sample(max(BATCHES))
         for comparison in comparisons:
             _check_batches(comparison, sample, dynamic=not feed.static)
@@ -111,10 +107,11 @@ def verify(
                 comparison.encoded([_png(image) for image in sample], [image[np.newaxis] for image in sample])
                 _check_files(comparison, held)
         golden.publish(directory, reference, feed, runners)
-        for form, runner in pages:
-            web_check.check(form, runner, reference, feed, directory, sample)
-        for form, runner in explaining:
-            explained.check(form, runner, reference, feed, sample)
+        for form, runner in runners:
+            if "explain" in runner.signatures:
+                explained.check(form, runner, reference, feed, sample)
+            if form.NAME == web.NAME:
+                web_check.check(form, runner, reference, feed, directory, sample)
         with progress("verify", total=len(held)) as advance:
             for images, labels in held.batches():
                 for comparison in comparisons:
@@ -153,8 +150,6 @@ def _check_operations(form: Format, directory: Path) -> None:
 
 def _check_interface(form: Format, runner: ProcessRunner, interface: dict[str, Any]) -> None:
     expected = {endpoint: interface[endpoint] for endpoint in form.ENDPOINTS if endpoint in interface}
-    if form.NAME == web.NAME:
-        expected["image"] = interface.get("evidence", interface["image"])
     if runner.signatures != expected:
         refuse(form, "inputs and outputs", _words(runner.signatures), f"must be {_words(expected)}")
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from kerasnets.artifacts.audit import artefact
 from kerasnets.artifacts.audit.check import Check
-from kerasnets.artifacts.formats import FORMATS
+from kerasnets.artifacts.formats import FORMATS, as_written
 from kerasnets.artifacts.golden import check as held
 from kerasnets.artifacts.golden import pictures
 from kerasnets.artifacts.golden.stored import DOCUMENT, Golden
@@ -46,7 +46,7 @@ def audit(manifest: Manifest, formats: Sequence[str] | None = None) -> Iterator[
     subject = artefact.Subject(manifest, preprocessing, golden, drawn, raw)
     for name in wanted:
         if name in FORMATS:
-            yield from artefact.checks(FORMATS[name], subject)
+            yield from artefact.checks(as_written(name, manifest.directory), subject)
         else:
             yield Check("opens", name, False, f"this kerasnets does not know the format; {manifest.release} wrote it")
     yield from _parity(subject)
@@ -84,7 +84,7 @@ def _pixels(manifest: Manifest, golden: Golden | None, raw: list[np.ndarray], pr
 
 
 def _parity(subject: artefact.Subject) -> Iterator[Check]:
-    exact = [name for name in subject.said if not FORMATS[name].LOSSY]
+    exact = [name for name in subject.said if not as_written(name, subject.manifest.directory).LOSSY]
     for first, second in pairwise(exact):
         allowed = FORMATS[first].TOLERANCE + FORMATS[second].TOLERANCE
         difference = held.probabilities(subject.pictures, subject.said[second], subject.said[first], allowed)

@@ -53,7 +53,7 @@ class Format(Protocol):
     FILE: str
     """The file by which the format is known in a version's directory: a path in it."""
     ENDPOINTS: tuple[str, ...]
-    """Which of `image` and `bytes` it has."""
+    """Which of `image`, `bytes`, `explain` and `evidence` it has, where the model allows the last two."""
     TOLERANCE: float
     """Largest absolute difference of a probability from the Keras model's. Of a lossy format: by how much more than
     twice what it does at their own size its answers may differ for images of another, as `compare.distance` has it."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 NAME = "web"
 READER = onnx.READER
 FILE = "web/model.onnx"
-ENDPOINTS = ("image",)
+ENDPOINTS = ("image", "evidence")
 TOLERANCE = 1e-4
 LOSSY = False  # web_int8.py is for a version with int8
 NEEDS = None
