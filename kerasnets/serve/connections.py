@@ -19,7 +19,7 @@ def protocol(limits: Limits) -> type[HttpToolsProtocol]:
 
         def __init__(self, *args: Any, **named: Any) -> None:
             super().__init__(*args, **named)
-            self._in_headers, self._header_bytes = True, 0
+            self._in_headers, self._header_bytes, self._messages = True, 0, 0
             self._timers: dict[str, asyncio.TimerHandle] = {}
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -35,9 +35,9 @@ def protocol(limits: Limits) -> type[HttpToolsProtocol]:
             super().connection_lost(exc)
 
         def data_received(self, data: bytes) -> None:
-            in_headers = self._in_headers
+            messages = self._messages
             super().data_received(data)
-            if in_headers and self._in_headers and not self.transport.is_closing():
+            if self._in_headers and messages == self._messages and not self.transport.is_closing():
                 self._header_bytes += len(data)
                 if self._header_bytes > _HEADERS:
                     self._refuse(b"431 Request Header Fields Too Large", f"headers of more than {_HEADERS:,} bytes")
@@ -53,7 +53,7 @@ def protocol(limits: Limits) -> type[HttpToolsProtocol]:
             super().on_headers_complete()
 
         def on_message_complete(self) -> None:
-            self._in_headers, self._header_bytes = True, 0
+            self._in_headers, self._messages = False, self._messages + 1
             super().on_message_complete()
 
         def pause_writing(self) -> None:
