@@ -7,6 +7,7 @@ import numpy as np
 from kerasnets.artifacts.batches import groups
 from kerasnets.data import sources
 from kerasnets.data.raw import kept, raw_images
+from kerasnets.errors import CheckFailed
 from kerasnets.run import Run
 
 IMAGES = 512
@@ -25,6 +26,19 @@ def images(run: Run, channels: int) -> Iterator[np.ndarray]:
     drawn = np.random.default_rng(run.config.seed).permutation(usable)[:IMAGES]
     for group in groups(raw_images(split, channels, np.sort(drawn)), lambda image: image.shape, _BATCH):
         yield np.stack(group).astype(np.float32)
+
+
+def require(batches: Iterator[np.ndarray], form: str) -> Iterator[np.ndarray]:
+    """Yield the batches; the format named `form` cannot do without one.
+
+    Raises:
+        CheckFailed: there is none.
+    """
+    first = next(batches, None)
+    if first is None:
+        raise CheckFailed(f"{form}: there are no training images to measure activations on")
+    yield first
+    yield from batches
 
 
 def nothing() -> Iterator[np.ndarray]:

@@ -67,6 +67,11 @@ class Graph:
     calibration: Callable[[], Iterator[np.ndarray]] = calibration.nothing
     """Training images for formats that measure activations: raw pixels `[N, H, W, C]`, the same ones in each call."""
 
+    def calibrated(self, form: str) -> Iterator[np.ndarray]:
+        """Yield the calibration images as the artefact takes them; raise CheckFailed for `form` if there are none."""
+        for images in calibration.require(self.calibration(), form):
+            yield self.feed.prepare(images, self.preprocessing)
+
     @property
     def parameters(self) -> dict[str, tf.Variable]:
         """The weights of the main head's network by their plain names; states of random generators stay behind."""

@@ -42,8 +42,8 @@ def _quantized(graph: "Graph") -> bytes:
     kept = _kept_in_float(litert.converter(graph).convert())
 
     def calibration() -> Iterator[list[np.ndarray]]:
-        for images in graph.calibration():
-            yield [graph.feed.prepare(images, graph.preprocessing)]
+        for images in graph.calibrated(NAME):
+            yield [images]
 
     converter = litert.converter(graph)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]

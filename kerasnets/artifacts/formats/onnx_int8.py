@@ -81,11 +81,11 @@ class _Calibration:
         self.rewind()
 
     def rewind(self) -> None:
-        self._images: Iterator[np.ndarray] = self._graph.calibration()
+        self._images: Iterator[np.ndarray] = self._graph.calibrated(NAME)
 
     def get_next(self) -> dict[str, np.ndarray] | None:
         images = next(self._images, None)
-        return None if images is None else {"image": self._graph.feed.prepare(images, self._graph.preprocessing)}
+        return None if images is None else {"image": images}
 
     def __iter__(self) -> "_Calibration":
         return self
