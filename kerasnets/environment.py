@@ -18,8 +18,8 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def versions() -> dict[str, str | None]:
-    """Return the installed version of each package that decides a result; None where it is not installed."""
+def versions(*more: str) -> dict[str, str | None]:
+    """Return the installed version of each package that decides a result, and of `more`; None where there is none."""
 
     def installed(package: str) -> str | None:
         try:
@@ -27,7 +27,7 @@ def versions() -> dict[str, str | None]:
         except PackageNotFoundError:
             return None
 
-    return {"python": platform.python_version(), **{package: installed(package) for package in _PACKAGES}}
+    return {"python": platform.python_version(), **{package: installed(package) for package in (*_PACKAGES, *more)}}
 
 
 def _cpu() -> dict[str, Any]:

@@ -32,6 +32,7 @@ def describe(
     """Return the manifest of a version, all but the hashes of its files."""
     metrics = run.read_json("metrics.json") if (run.path / "metrics.json").is_file() else {}
     endpoints = sorted({endpoint for form in parity for endpoint in FORMATS[form].ENDPOINTS if endpoint in interface})
+    runtimes = [needs[0] for needs in (FORMATS[form].NEEDS for form in parity) if needs]
     skipped = {split: sorted(run.skipped(split)) for split in ("train", *_HELD_OUT)}
     return {
         "name": name,
@@ -46,7 +47,7 @@ def describe(
         "unknown_below": run.config.export.unknown_below,
         "metrics": {split: metrics[split] for split in _HELD_OUT if split in metrics},
         "parity": parity,
-        "versions": environment.versions(),
+        "versions": environment.versions(*dict.fromkeys(needed.replace("_", "-") for needed in runtimes)),
         "run": {"path": str(run.path.resolve()), "config": run.config.model_dump(mode="json"), "skipped": skipped},
     }
 
