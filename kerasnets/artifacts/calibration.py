@@ -10,7 +10,7 @@ from kerasnets.data.raw import kept, raw_images
 from kerasnets.errors import CheckFailed
 from kerasnets.run import Run
 
-IMAGES = 512
+IMAGES = 256
 """Drawn from the training split by the run's seed; all of a smaller one."""
 _BATCH = 16
 
