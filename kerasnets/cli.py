@@ -25,7 +25,10 @@ COMMANDS = {
     "doctor": ("kerasnets.doctor.command:doctor", "Say what is wrong with a run, why, and what to try."),
     "models": ("kerasnets.models.command:models", "List the models; show one model's options and stages."),
     "config": ("kerasnets.config.command:config", "Print a resolved config, or the JSON schema of configs."),
-    "benchmark": ("kerasnets.benchmark.command:benchmark", "Measure what telemetry costs."),
+    "benchmark": (
+        "kerasnets.benchmark.command:benchmark",
+        "Measure how fast models answer, or what telemetry costs.",
+    ),
     "data": ("kerasnets.data.command:data", "Check images before training."),
     "samples": ("kerasnets.data.samples.command:samples", "Write images of a run's data set as PNG files."),
 }

@@ -28,7 +28,7 @@ MAY = {
     "doctor": LEAVES | {"config", "run", "telemetry"},
     "report": LEAVES | {"config", "data", "measures", "run", "telemetry", "doctor", "inference"},
     "runs": LEAVES | {"config", "run"},
-    "benchmark": LEAVES | {"config", "data", "models", "run", "telemetry", "training"},
+    "benchmark": LEAVES | {"artifacts", "config", "data", "inference", "models", "run", "telemetry", "training"},
     "training": LEAVES | {"config", "data", "models", "run", "telemetry", "doctor", "report", "gradcam"},
     "artifacts": LEAVES | {"config", "data", "gradcam", "measures", "models", "run"},
     "inference": LEAVES | {"config", "data", "gradcam", "measures", "models", "run", "artifacts"},

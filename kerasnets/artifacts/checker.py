@@ -10,6 +10,7 @@ import io
 import json
 import os
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -61,11 +62,28 @@ def _open(reader: str, artefact: str) -> Any:
 def _answer(runner: Any, call: str, parts: list[bytes]) -> dict[str, np.ndarray]:
     if call == "bytes":
         arrays: dict[str, np.ndarray] = runner.encoded(parts)
+    elif call == "timed":
+        arrays = timed(runner, unpack(parts[0]))
     elif call == "explain":
         arrays = runner.explained(*map(unpack, parts))
     else:
         arrays = runner.outputs(unpack(parts[0]))
     return arrays
+
+
+def timed(runner: Any, images: np.ndarray) -> dict[str, np.ndarray]:
+    """Answer images and return the seconds that it took, and the most memory that this process has held, in bytes."""
+    began = time.perf_counter()
+    runner(images)
+    seconds = time.perf_counter() - began
+    return {"seconds": np.array(seconds), "peak": np.array(peak_memory())}
+
+
+def peak_memory() -> int:
+    """Return the most memory that this process has held since it began, in bytes (Linux)."""
+    with open("/proc/self/status", encoding="ascii") as file:
+        (line,) = (line for line in file if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024
 
 
 def main(reader: str, artefact: str, *blocked: str) -> None:

@@ -1,11 +1,23 @@
 """`kerasnets benchmark`."""
 
+import re
 from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from kerasnets import config as configs
-from kerasnets.console import emit_json, import_tensorflow, out
+from kerasnets import environment
+from kerasnets.console import Words, emit_json, import_tensorflow, out
+from kerasnets.errors import UserError
+
+if TYPE_CHECKING:
+    from kerasnets.benchmark.model import Result
+
+_SIZE = re.compile(r"([1-9]\d{0,4})(?:x([1-9]\d{0,4}))?")
+_LARGEST_BATCH = 4096
+_WIDEST = 200
 
 
 @click.group()
@@ -46,3 +58,93 @@ def telemetry(config: str, overrides: tuple[str, ...], rounds: int, steps: int, 
     samples = f"{found.samples} samples of {found.sample_bytes / 1e3:.0f} kB"
     most = f"at most {loaded.telemetry.max_megabytes:g} MB"
     out.print(f"{'event files':<18} {found.megabytes:.1f} MB in {found.steps:,} steps ({samples}; {most})")
+
+
+@benchmark.command()
+@click.argument("path", metavar="MODEL-DIR", type=click.Path(path_type=Path))
+@click.option("--batch", default="1,8,32", show_default=True, metavar="N,N,…", help="Images of a call.")
+@click.option("--image-size", metavar="N|HxW", help="Of the images; default: what the model was trained on.")
+@click.option("--rounds", default=100, show_default=True, type=click.IntRange(1), help="Calls of each at batch 1.")
+@click.option("--accuracy", is_flag=True, help="Measure accuracy on the validation split; default: as it was exported.")
+@click.option(
+    "--data", multiple=True, metavar="FOLDER|key=value", help="Measure accuracy on these data, as `evaluate` does."
+)
+@click.option("--chart", type=click.Path(path_type=Path, dir_okay=False), help="Draw it: a .png or .svg file.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+def model(
+    path: Path,
+    batch: str,
+    image_size: str | None,
+    rounds: int,
+    accuracy: bool,
+    data: tuple[str, ...],
+    chart: Path | None,
+    as_json: bool,
+) -> None:
+    """Measure how fast every file of MODEL-DIR answers, and Keras' own `predict`, in turns.
+
+    Each runs in a process of its own, so that the memory is its own too. Images are noise, handed over as NumPy arrays
+    of raw pixels; what is timed is the call from them to probabilities. Larger batches have fewer rounds.
+
+    \b
+    kerasnets benchmark model export/models/digits-resnet20
+    kerasnets benchmark model export/models/photos --batch 1,64 --chart photos.svg
+    """
+    batches, size = _batches(batch), _size(image_size)
+    from kerasnets.artifacts import store
+    from kerasnets.artifacts.manifest import Manifest
+    from kerasnets.benchmark import chart as charts
+    from kerasnets.benchmark.model import measure
+
+    if chart is not None:
+        charts.check(chart)
+    manifest = Manifest.read(store.resolve(path))
+    found = measure(manifest, batches=batches, rounds=rounds, image_size=size, accuracy=accuracy, data=data)
+    height, width = found.image_size
+    title = f"{manifest.document['name']}, version {manifest.document['version']}, {height}x{width}"
+    if chart is not None:
+        charts.write(found, chart, title)
+    if as_json:
+        machine = {key: value for key, value in environment.describe().items() if key in ("cpu", "cores", "platform")}
+        emit_json({"schema": 1, **found.document(), "machine": machine})
+    else:
+        _report(found, title)
+
+
+def _batches(words: str) -> list[int]:
+    """Return the numbers in a list such as 1,8,32."""
+    parts = [part.strip() for part in words.split(",")]
+    if not all(part.isascii() and part.isdecimal() and 1 <= int(part) <= _LARGEST_BATCH for part in parts):
+        raise UserError(f"--batch {words}: give whole numbers from 1 to {_LARGEST_BATCH}, such as 1,8,32")
+    return [int(part) for part in parts]
+
+
+def _size(words: str | None) -> tuple[int, int] | None:
+    """Return height and width from a word such as 224 or 224x320."""
+    if words is None:
+        return None
+    found = _SIZE.fullmatch(words)
+    if found is None:
+        raise UserError(f"--image-size {words}: give pixels, such as 224, or height x width, such as 224x320")
+    return int(found[1]), int(found[2] or found[1])
+
+
+def _report(found: "Result", title: str) -> None:
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=None, header_style="bold")
+    numbers = ("batch", "p50 ms", "p99 ms", "images/s", "to Keras", "peak MB", "MB on disk", "accuracy", "rounds")
+    table.add_column("format")
+    for column in numbers:
+        table.add_column(column, justify="right")
+    for place, row in enumerate(found.rows):
+        known = found.artefacts[row.form]
+        ratio = "" if row.ratio is None else f"{row.ratio:.2f} x"
+        share = "–" if known.accuracy is None else f"{known.accuracy:.2%}"
+        cells = [f"{row.p50 * 1e3:.2f}", f"{row.p99 * 1e3:.2f}", f"{row.images_per_second:,.1f}", ratio]
+        cells += [f"{row.peak / 1e6:,.0f}", f"{known.bytes / 1e6:,.2f}", share, str(row.rounds)]
+        last = place + 1 == len(found.rows) or found.rows[place + 1].batch != row.batch
+        table.add_row(row.form, str(row.batch), *cells, end_section=last)
+    (out if out.is_terminal else Words(width=_WIDEST, markup=False, emoji=False, highlight=False)).print(table)
+    for name, reason in found.left_out.items():
+        out.print(f"{name} is left out: {reason}")
