@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 # Two processes share the tests, file by file: more of them would only wait for each other's TensorFlow.
 WORKERS := -n 2 --dist loadfile
 
-.PHONY: help setup train test test-fast lint format goldens proof-build proof-decode proof-digits proof-doctor proof-parity proof-resume proof-scale proof-workers test-triton \
+.PHONY: help setup train test test-fast lint format goldens proof-build proof-decode proof-digits proof-doctor proof-parity proof-resume proof-scale proof-variants proof-workers test-triton \
 	clean
 
 help:  ## list the targets
@@ -44,11 +44,11 @@ train: setup  ## train on the built-in digits, export, verify, predict
 	  "  kerasnets export RUN         ship another run" \
 	  "  kerasnets predict export/models/digits-resnet20 IMAGE"
 
-test: lint  ## lint, types and every test
-	$(BIN)/python -m pytest $(WORKERS)
+test: lint  ## lint, types and the tests, but for slow variants of some
+	$(BIN)/python -m pytest $(WORKERS) -m 'not variant'
 
 test-fast: lint  ## the same without the slow tests
-	$(BIN)/python -m pytest $(WORKERS) -m 'not slow'
+	$(BIN)/python -m pytest $(WORKERS) -m 'not (slow or variant)'
 
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .
@@ -104,6 +104,9 @@ proof-scale: setup  ## a million listed images: time to the first step, memory
 
 proof-resume: setup  ## runs killed at random points, resumed, and killed again: bit for bit the same
 	$(BIN)/python tests/proofs/resume.py
+
+proof-variants: setup  ## slow variants of tests, of which `make test` runs one each
+	$(BIN)/python -m pytest $(WORKERS) -m variant
 
 proof-workers: setup  ## two and four processes are one, also when one is killed; how throughput grows
 	$(BIN)/python tests/proofs/workers.py

@@ -116,7 +116,10 @@ def test_other_inputs_pass_verification(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("normalize", ["imagenet", "mean_image", "unit", "none"])
+@pytest.mark.parametrize(
+    "normalize",
+    ["mean_image", *(pytest.param(name, marks=pytest.mark.variant) for name in ("imagenet", "unit", "none"))],
+)
 def test_other_normalisations_pass_verification(photos: Path, tmp_path: Path, normalize: str) -> None:
     run = make_run(tmp_path / "run", photos, GOOGLENET, data={"normalize": normalize})
     graph = serving_graph(run)

@@ -146,6 +146,7 @@ def test_a_wrong_bytes_endpoint_is_refused(photo_resnet: Run, tmp_path: Path) ->
     assert re.fullmatch(pattern, reason), reason
 
 
+@pytest.mark.slow
 def test_an_accuracy_that_training_did_not_record_is_refused(photo_resnet: Run, tmp_path: Path) -> None:
     graph = serving_graph(photo_resnet)
     FORMATS["onnx"].write(graph, tmp_path)

@@ -88,6 +88,7 @@ def test_the_command(photo_resnet: Run, tmp_path: Path) -> None:
     assert (code, said) == (2, f"--output {tmp_path}/no/w.weights.h5: there is no directory {tmp_path}/no")
 
 
+@pytest.mark.slow
 def test_a_model_that_others_do_not_have_is_refused(photo_resnet: Run, photo_googlenet: Run, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"^keras.applications has no resnet20; it has resnet50, resnet50v2, "):
         weights.write(photo_resnet, "keras.applications", tmp_path / "w.weights.h5")

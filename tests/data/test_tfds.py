@@ -109,6 +109,7 @@ def test_images_labels_and_splits_are_those_of_tensorflow_datasets(root: Path) -
     assert len({file.name for file in dataset.train.files.paths}) == 9  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 def test_mock_mnist_trains_as_its_own_size_and_channels(root: Path) -> None:
     data = Data(source="tfds", path=Path("dummy_mnist"), tfds_dir=root, validation_split=0.5)
     dataset = sources.load(data, seed=0)

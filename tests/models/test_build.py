@@ -152,7 +152,7 @@ def test_load_gives_back_what_was_saved(variant: str, tmp_path: Path) -> None:
     assert_same(logits(models.load(tmp_path / "model.keras")), logits(model))
 
 
-@pytest.mark.slow
+@pytest.mark.variant
 def test_very_deep_models_build_clone_save_and_load(tmp_path: Path) -> None:
     code = (
         "import sys; from kerasnets import models; import keras\n"

@@ -182,6 +182,7 @@ def test_without_telemetry_curves_are_those_of_epochs(tmp_path: Path) -> None:
     assert found.figures == [name for name in CURVES if name != "step-loss"] + ANSWERS
 
 
+@pytest.mark.slow
 def test_data_that_is_gone_costs_only_the_pictures(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", ["cat", "dog"], telemetry=False)
     assert len(written(run).all("img")) > 0
@@ -258,6 +259,7 @@ def test_calibration_is_that_of_evaluate(tmp_path: Path) -> None:
     assert words in written(run).text
 
 
+@pytest.mark.slow
 def test_command_writes_one_run_or_compares_several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = make_run(tmp_path / "one", ["cat", "dog"])
     two = make_run(tmp_path / "two", ["cat", "dog"], heads=("softmax0", "softmax1"), findings=[FINDING], name="two")

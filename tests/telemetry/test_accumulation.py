@@ -94,6 +94,7 @@ def assert_close(found: keras.Model, expected: keras.Model, tolerance: float) ->
         np.testing.assert_allclose(a.numpy(), b.numpy(), atol=tolerance * np.abs(b.numpy()).max(), err_msg=a.path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("scaled", "settings"),
     [

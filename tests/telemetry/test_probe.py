@@ -227,6 +227,7 @@ def branched(observers: Sequence[Observer], precision: str = "float32") -> Train
     return trainer
 
 
+@pytest.mark.slow
 def test_each_heads_gradients_sum_to_the_whole() -> None:
     probe = Probe(1, 1)
     trainer = branched([probe])

@@ -168,6 +168,7 @@ def fresh(traced: Traced) -> Iterator[Traced]:
     yield traced
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_nothing_that_is_not_finite_reaches_tensorboard_but_its_count(
     value: float, fresh: Traced, tmp_path: Path
@@ -203,6 +204,7 @@ def test_finite_entries_beside_broken_ones_are_drawn(fresh: Traced, tmp_path: Pa
     )
 
 
+@pytest.mark.slow
 def test_events_stay_below_the_limit_and_tables_go_on(fresh: Traced, tmp_path: Path) -> None:
     writer = ProbeWriter(fresh.probe, tmp_path, max_megabytes=0.12)
     fit(fresh.model, writer, 200)
@@ -242,6 +244,7 @@ def test_a_new_writer_goes_on_where_the_model_is(fresh: Traced, tmp_path: Path) 
     assert record.steps.step.tolist() == record.kinds["gradient"].steps.tolist() == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.slow
 def test_inference_mode_at_samples_that_are_far_enough_apart(tmp_path: Path) -> None:
     probe = Probe(3, 4, often=0)
     fit(compiled(probe), ProbeWriter(probe, tmp_path), 12)

@@ -192,12 +192,14 @@ def operations(made: ObservedModel) -> list[str]:
     return [node.op for function in (graph.as_graph_def(),) for node in function.node]
 
 
+@pytest.mark.slow
 def test_no_gradients_of_frozen_layers_are_computed() -> None:
     warm, cold = operations(trainer(steps=0)), operations(trainer())
     assert "Conv2DBackpropFilter" in warm and "FusedBatchNormGradV3" in warm
     assert "Conv2DBackpropFilter" not in cold and "FusedBatchNormGradV3" not in cold
 
 
+@pytest.mark.slow
 def test_the_probe_says_nothing_of_gradients_and_updates_of_frozen_layers_until_they_thaw() -> None:
     net = make_fast(network()).net
     frozen = Frozen(deep(net), 1)

@@ -79,6 +79,7 @@ def test_a_variable_that_thaws_is_updated_as_by_an_optimizer_that_begins(
     )
 
 
+@pytest.mark.slow
 def test_without_that_the_first_updates_after_a_thaw_are_three_to_six_times_too_large() -> None:
     """What the correction is for; Adam's update of a steady gradient is the learning rate."""
     own = variables()

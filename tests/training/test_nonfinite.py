@@ -112,6 +112,7 @@ def finite(history: dict[str, list[float]]) -> bool:
     return all(math.isfinite(value) for values in history.values() for value in values)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [{}, {"optimizer": "adam"}, {"optimizer": "adamw", "precision": "float16", "ema": 0.9}],

@@ -68,7 +68,7 @@ def test_a_resnet_that_crashed_goes_on_bit_for_bit(
     assert differences(resnet_run.path, run) == []
 
 
-@pytest.mark.slow
+@pytest.mark.variant
 def test_a_googlenet_with_dropout_goes_on_bit_for_bit(
     tmp_path: Path, train_small: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -79,7 +79,7 @@ def test_a_googlenet_with_dropout_goes_on_bit_for_bit(
     assert differences(tmp_path / "whole", tmp_path / "run") == []
 
 
-@pytest.mark.slow
+@pytest.mark.variant
 def test_all_that_can_remember_something_goes_on_bit_for_bit(
     tmp_path: Path, train_small: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,7 +94,11 @@ def test_all_that_can_remember_something_goes_on_bit_for_bit(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("phase", "number", "code"), [("step", signal.SIGINT, 130), ("validation", signal.SIGTERM, 143)]
+    ("phase", "number", "code"),
+    [
+        ("step", signal.SIGINT, 130),
+        pytest.param("validation", signal.SIGTERM, 143, marks=pytest.mark.variant),
+    ],
 )
 def test_a_run_that_was_asked_to_stop_goes_on_bit_for_bit(
     phase: str,

@@ -149,6 +149,7 @@ def test_logs_hold_the_global_norm() -> None:
     assert logs["gradient_norm"] == pytest.approx(norm, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_steps_that_loss_scaling_skips_are_not_in_the_mean_norm() -> None:
     optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(1e-9), initial_scale=2.0**127)
     heavy = Objective(class_weights=(1e3,) * 7)

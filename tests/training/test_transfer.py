@@ -99,7 +99,7 @@ def test_telemetry_says_nothing_of_the_gradients_of_frozen_layers(whole: Run) ->
     assert not named & {"vanishing_gradient", "unchanged_weights", "all_zero"}
 
 
-@pytest.mark.slow
+@pytest.mark.variant
 def test_killed_before_and_after_the_thaw_it_ends_as_if_it_had_not_been(
     first: Run, whole: Run, tmp_path: Path, train_small: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:

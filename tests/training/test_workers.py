@@ -59,7 +59,7 @@ main()
 """
 
 
-@pytest.mark.slow
+@pytest.mark.variant
 def test_two_devices_are_one_also_where_one_has_no_image(tmp_path: Path, train_small: Train) -> None:
     words = [*TOGETHER, "training.batch_size=479", "training.epochs=5", "training.learning_rate=0.01"]
     single = train_small(tmp_path / "one", [*words[1:], "training.threads=0"])  # last batches are of one image

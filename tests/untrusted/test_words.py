@@ -22,6 +22,7 @@ def test_no_word_reaches_the_terminal_as_a_command() -> None:
     assert plain("a\tb\nc\x1b[0m") == "a\tb\nc\\u001b[0m"
 
 
+@pytest.mark.slow
 def test_no_error_reaches_the_terminal_as_a_command(tmp_path: Path) -> None:
     import subprocess
     import sys

@@ -36,11 +36,11 @@ def randomised(model: Any) -> Any:
     ("name", "theirs", "options"),
     [
         ("resnet50", keras.applications.ResNet50, V1),
-        ("resnet101", keras.applications.ResNet101, V1),
-        ("resnet152", keras.applications.ResNet152, V1),
+        pytest.param("resnet101", keras.applications.ResNet101, V1, marks=pytest.mark.variant),
+        pytest.param("resnet152", keras.applications.ResNet152, V1, marks=pytest.mark.variant),
         ("resnet50v2", keras.applications.ResNet50V2, V2),
-        ("resnet101v2", keras.applications.ResNet101V2, V2),
-        ("resnet152v2", keras.applications.ResNet152V2, V2),
+        pytest.param("resnet101v2", keras.applications.ResNet101V2, V2, marks=pytest.mark.variant),
+        pytest.param("resnet152v2", keras.applications.ResNet152V2, V2, marks=pytest.mark.variant),
     ],
 )
 def test_same_numbers(name: str, theirs: Any, options: dict[str, Any], tmp_path: Path) -> None:
