@@ -229,7 +229,7 @@ def read(path: Path) -> dict[str, Any]:
     if not isinstance(found, Mapping):
         raise UserError(f"{path} is damaged: it holds no mapping of names to values")
     if found.get("schema") != SCHEMA:
-        raise UserError(f"{path} has schema {found.get('schema')!r:.50}; this kerasnets reads {SCHEMA}")
+        raise UserError(f"{path} has schema {found.get('schema')!r:.50}; this kerasnets reads {SCHEMA}{_needed(found)}")
     try:
         document: dict[str, Any] = TypeAdapter(SHAPES[path.name]).validate_python(found)
     except ValidationError as error:
@@ -238,3 +238,12 @@ def read(path: Path) -> dict[str, Any]:
         what = first["msg"].removeprefix("Input ").replace("should", "must", 1)
         raise UserError(f"{path} is damaged: {where}: {what[:1].lower()}{what[1:]}") from error
     return document
+
+
+def _needed(found: Mapping[str, Any]) -> str:
+    """Return which release reads a document of another schema, as far as it says so."""
+    schema, versions = found.get("schema"), found.get("versions")
+    if not isinstance(schema, int) or schema < SCHEMA:
+        return ""
+    release = versions.get("kerasnets") if isinstance(versions, Mapping) else None
+    return f"; it needs {f'kerasnets {release:.50} or later' if isinstance(release, str) else 'a later release'}"

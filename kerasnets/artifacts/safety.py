@@ -56,6 +56,10 @@ _SAVERS = re.compile(r"__inference__traced_(save|restore)_\d+")
 _OBJECTS = frozenset({"asset", "bare_concrete_function", "constant", "function", "user_object", "variable"})
 
 
+PROGRAMS = (savedmodel.NAME, litert.NAME, litert_int8.NAME)
+"""Formats whose files may hold more than what computes; the runtimes of the others know nothing else."""
+
+
 def check(form: Format, directory: Path) -> None:
     """See that the artefact of a format in `directory` can do no more than compute.
 

@@ -70,6 +70,9 @@ def _report(measures: "Measures", folder: Path) -> None:
     out.print(table)
     if len(measures.labels) > _SHOWN_CLASSES:
         out.print(f"… and {len(measures.labels) - _SHOWN_CLASSES} more classes in {folder / 'evaluation.json'}")
+    if measures.answered is not None:
+        right = "" if measures.accuracy_answered is None else f", of which {measures.accuracy_answered:.4f} are right"
+        out.print(f"answered {measures.answered:.4f}{right}   unknown below {measures.unknown_below:g}")
     top5 = "" if measures.top5 is None else f"   top-5 {measures.top5:.4f}"
     out.print(f"accuracy {measures.accuracy:.4f}{top5}   calibration error {measures.ece:.4f}")
     out.print(f"{measures.images:,} images; confusion matrix: {folder / 'confusion.png'}, {folder / 'confusion.csv'}")
@@ -96,7 +99,7 @@ def predict(model: Path, images: tuple[str, ...], top: int, batch_size: int, tab
     top = min(top, len(predictor.labels))
     found: list[Prediction] = []
     failures: list[Failure] = []
-    with progress("predict", total=len(paths)) as advance, _rows(table, top) as write:
+    with progress("predict", total=len(paths)) as advance, _rows(table, predictor, top) as write:
         for result in predictor(paths, top=top, batch_size=batch_size):
             write(result)
             advance()
@@ -126,7 +129,7 @@ def _document(found: list[Prediction], failures: list[Failure]) -> dict[str, Any
 
 
 @contextmanager
-def _rows(path: Path | None, top: int) -> Iterator[Callable[[Prediction | Failure], object]]:
+def _rows(path: Path | None, predictor: Predictor, top: int) -> Iterator[Callable[[Prediction | Failure], object]]:
     """Yield what takes a result: writes a row for it, as it comes, into the CSV file at `path` if there is one."""
     if path is None:
         yield lambda result: None
@@ -138,12 +141,15 @@ def _rows(path: Path | None, top: int) -> Iterator[Callable[[Prediction | Failur
     with file:
         writer = csv.writer(file)
         places = [f"_{place}" if place > 1 else "" for place in range(1, top + 1)]
-        writer.writerow(["path", *(f"{name}{place}" for place in places for name in ("label", "probability")), "error"])
+        unknown = ["unknown"] if predictor.unknown_below is not None else []
+        named = (f"{name}{place}" for place in places for name in ("label", "probability"))
+        writer.writerow(["path", *named, *unknown, "error"])
 
         def write(result: Prediction | Failure) -> object:
             if isinstance(result, Failure):
-                return writer.writerow(cells(result.path, *[""] * (2 * top), result.reason))
-            return writer.writerow(cells(result.path, *(cell for pair in result.classes for cell in pair), ""))
+                return writer.writerow(cells(result.path, *[""] * (2 * top + len(unknown)), result.reason))
+            said = [str(result.unknown).lower()] if unknown else []
+            return writer.writerow(cells(result.path, *(cell for pair in result.classes for cell in pair), *said, ""))
 
         yield write
 
@@ -151,8 +157,10 @@ def _rows(path: Path | None, top: int) -> Iterator[Callable[[Prediction | Failur
 def _show(found: list[Prediction]) -> None:
     table = Table("image", "class", "probability")
     for prediction in found[:_SHOWN_IMAGES]:
+        if prediction.unknown:
+            table.add_row(prediction.path, "unknown", "")
         for place, (label, probability) in enumerate(prediction.classes):
-            name = prediction.path if place == 0 else ""
+            name = prediction.path if place == 0 and not prediction.unknown else ""
             table.add_row(name, label, f"{probability:.4f}", end_section=place + 1 == len(prediction.classes))
     out.print(table)
     if len(found) > _SHOWN_IMAGES:

@@ -39,7 +39,8 @@ def evaluate(subject: Subject, *, split: str = "validation", data: Sequence[str]
             probabilities.append(subject(batch))
             targets.append(numbers)
             advance(len(batch))
-    return measure(np.concatenate(probabilities), np.concatenate(targets), subject.labels)
+    found, true = np.concatenate(probabilities), np.concatenate(targets)
+    return measure(found, true, subject.labels, unknown_below=subject.unknown_below)
 
 
 def _choose(subject: Subject, split: str, data: Sequence[str]) -> tuple[labelled.Split, frozenset[int]]:

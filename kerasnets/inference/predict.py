@@ -31,11 +31,13 @@ class Prediction:
 
     path: str
     classes: tuple[tuple[str, float], ...]
+    unknown: bool | None = None
+    """Whether the best probability is too low for an answer; None of a model that always answers."""
 
     def document(self) -> dict[str, Any]:
         """Return the prediction as `predict --json` prints it."""
         classes = [{"label": label, "probability": probability} for label, probability in self.classes]
-        return {"path": self.path, "classes": classes}
+        return {"path": self.path, "classes": classes} | ({} if self.unknown is None else {"unknown": self.unknown})
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,7 @@ class Predictor:
         self._feed: Feed = manifest.feed
         self._preprocessing = Preprocessing.load(manifest.directory)
         self.labels = self._runner.labels
+        self.unknown_below = manifest.unknown_below
 
     def __call__(self, paths: Iterable[str], *, top: int, batch_size: int) -> Iterator[Prediction | Failure]:
         """Yield a prediction or a failure for each path, in order; neighbours of one size go through together."""
@@ -106,9 +109,11 @@ class Predictor:
 
     def _classify(self, images: Sequence[Decoded], top: int) -> Iterator[Prediction]:
         batch = self._feed.prepare(np.stack([image.pixels for image in images]), self._preprocessing)
-        for image, row in zip(images, self._runner(batch), strict=True):
+        outputs = self._runner.outputs(batch)
+        unknown = outputs["unknown"].tolist() if self.unknown_below is not None else [None] * len(images)
+        for image, row, too_low in zip(images, outputs["probabilities"], unknown, strict=True):
             best = np.argsort(-row, kind="stable")[:top]
-            yield Prediction(image.path, tuple((self.labels[i], float(row[i])) for i in best))
+            yield Prediction(image.path, tuple((self.labels[i], float(row[i])) for i in best), too_low)
 
     def _decoded(self, paths: Iterable[str]) -> Iterator[Decoded | Failure]:
         """Decode ahead in threads, twice as many files as there are cores, in order."""

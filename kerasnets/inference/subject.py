@@ -29,6 +29,8 @@ class Subject:
     preprocessing: Preprocessing
     feed: Feed
     _runner: Callable[[np.ndarray], np.ndarray]
+    unknown_below: float | None = None
+    """The best probability below which it says "unknown"; None where it always answers."""
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Map raw pixels `[N, H, W, C]` 0..255 to probabilities `[N, K]`."""
@@ -55,6 +57,7 @@ def open_subject(path: Path, form: str | None = None) -> Subject:
         skipped=manifest.skipped,
         preprocessing=Preprocessing.load(manifest.directory),
         feed=manifest.feed,
+        unknown_below=manifest.unknown_below,
         _runner=open_runner(manifest, form or _first(manifest.formats)),
     )
 

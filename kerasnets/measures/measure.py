@@ -26,9 +26,17 @@ class Measures:
     """int64 `[K, K]`: rows are the true classes, columns the predicted ones."""
     ece: float
     """Expected calibration error, 15 bins."""
+    unknown_below: float | None = None
+    """The best probability below which the model says "unknown"; None where it always answers."""
+    answered: float | None = None
+    """Share of images that are not unknown; None where it always answers."""
+    accuracy_answered: float | None = None
+    """Share of the answered images that are right; None where none is, or it always answers."""
 
     def document(self) -> dict[str, Any]:
         """Return the measures as `evaluate --json` prints them."""
+        names = ("unknown_below", "answered", "accuracy_answered")
+        selective = {name: getattr(self, name) for name in names} if self.unknown_below is not None else {}
         return {
             "schema": 1,
             "accuracy": self.accuracy,
@@ -38,6 +46,7 @@ class Measures:
             "ece": self.ece,
             "images": self.images,
             "labels": list(self.labels),
+            **selective,
         }
 
 
@@ -91,8 +100,14 @@ def scores(targets: np.ndarray, predicted: np.ndarray, labels: Sequence[str]) ->
     }
 
 
-def measure(probabilities: np.ndarray, targets: np.ndarray, labels: Sequence[str]) -> Measures:
-    """Measure probabilities float32 `[N, K]` against true classes int `[N]`, N at least 1."""
+def measure(
+    probabilities: np.ndarray, targets: np.ndarray, labels: Sequence[str], *, unknown_below: float | None = None
+) -> Measures:
+    """Measure probabilities float32 `[N, K]` against true classes int `[N]`, N at least 1.
+
+    With `unknown_below`, also how many images have a best probability that is not below it, and how many of these are
+    right (El-Yaniv and Wiener 2010, "On the Foundations of Noise-free Selective Classification": coverage and risk).
+    """
     classes, predicted = np.arange(len(labels)), probabilities.argmax(axis=1)
     top5 = None
     if len(labels) > TOP:
@@ -105,4 +120,14 @@ def measure(probabilities: np.ndarray, targets: np.ndarray, labels: Sequence[str
         per_class=scores(targets, predicted, labels),
         confusion=metrics.confusion_matrix(targets, predicted, labels=classes),
         ece=calibration_error(probabilities, targets),
+        unknown_below=unknown_below,
+        **_selective(probabilities, predicted == targets, unknown_below),
     )
+
+
+def _selective(probabilities: np.ndarray, right: np.ndarray, below: float | None) -> dict[str, float | None]:
+    if below is None:
+        return {}
+    answered = probabilities.max(axis=1) >= np.float32(below)
+    share = float(right[answered].mean()) if answered.any() else None
+    return {"answered": float(answered.mean()), "accuracy_answered": share}

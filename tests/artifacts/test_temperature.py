@@ -1,19 +1,29 @@
 """A temperature is found where there is one, changes no answer, and is not made up where there is none."""
 
+import csv
+import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from scipy.special import log_softmax, softmax
 
-from kerasnets.artifacts.export import export
+from kerasnets.artifacts.audit.version import audit
+from kerasnets.artifacts.export import Published, export
 from kerasnets.artifacts.graph import serving_graph
 from kerasnets.artifacts.kit import limits
 from kerasnets.artifacts.manifest import Manifest
 from kerasnets.artifacts.temperature import BOUNDS, FEWEST, fit
+from kerasnets.data import sources
+from kerasnets.data.raw import picture
 from kerasnets.errors import UserError
+from kerasnets.inference.command import predict
+from kerasnets.inference.evaluate import evaluate
+from kerasnets.inference.subject import open_subject
 from kerasnets.run import Run
 
 
@@ -87,23 +97,68 @@ def test_settings_of_other_sections_are_refused(photo_resnet: Run, tmp_path: Pat
         export(photo_resnet, to=tmp_path, settings=["training.epochs=3"])
 
 
+@pytest.fixture(scope="module")
+def unsure(resnet_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Published:
+    """A version whose probabilities are calibrated and which says "unknown"; verified against Keras' logits / T."""
+    settings = ["export.calibrate=true", "export.unknown_below=0.6"]
+    return export(resnet_run, to=tmp_path_factory.mktemp("unsure"), settings=settings)
+
+
 @pytest.mark.slow
-def test_both_travel_with_every_format(resnet_run: Run, tmp_path: Path) -> None:
-    settings = ["export.calibrate=true", "export.unknown_below=0.3"]
-    published = export(resnet_run, to=tmp_path, settings=settings)  # verified against Keras' logits / T
-    manifest = Manifest.read(published.path)
+def test_both_travel_with_every_format(unsure: Published, resnet_run: Run) -> None:
+    manifest = Manifest.read(unsure.path)
     found = manifest.document["calibration"]
     assert found["fitted"]
     assert found["images"] == 359
     assert found["nll_after"] < found["nll_before"]
-    assert manifest.unknown_below == 0.3
+    assert manifest.unknown_below == 0.6
     assert manifest.document["outputs"]["bytes"]["unknown"] == {"dtype": "bool", "shape": [None]}
-    card = (published.path / "README.md").read_text()
+    card = (unsure.path / "README.md").read_text()
     assert f"logits are divided by a temperature of {found['temperature']:.4g}" in card
     assert "not calibrated" not in card
-    assert 'It says "unknown" (output `unknown`) where its best class has a probability below 0.3' in card
-    triton = (published.path.parent / "config.pbtxt").read_text()
-    assert 'name: "unknown"\n  data_type: TYPE_BOOL\n  dims: [ 1 ]\n  reshape: { shape: [ ] }\n}' in triton
-    plain = export(resnet_run, to=tmp_path / "plain", formats=["onnx"])
-    assert Manifest.read(plain.path).document["calibration"] is None
+    assert 'It says "unknown" (output `unknown`) where its best class has a probability below 0.6' in card
+    triton = (unsure.path.parent / "config.pbtxt").read_text()
+    assert re.search(r'name: "unknown"\s+data_type: TYPE_BOOL\s+dims: \[ 1 \]\s+reshape: { shape: \[ \] }', triton)
     assert replace(serving_graph(resnet_run), temperature=2.0).interface == serving_graph(resnet_run).interface
+    assert [check.sentence() for check in audit(manifest) if not check.ok] == []
+
+
+@pytest.mark.slow
+def test_the_best_class_is_that_of_the_model_that_is_not_calibrated(unsure: Published, resnet_run: Run) -> None:
+    images = np.random.default_rng(0).uniform(0, 255, (64, 8, 8, 1)).astype(np.float32)
+    temperature = Manifest.read(unsure.path).document["calibration"]["temperature"]
+    plain, scaled = open_subject(resnet_run.path)(images), open_subject(unsure.path)(images)
+    np.testing.assert_array_equal(plain.argmax(axis=1), scaled.argmax(axis=1))
+    np.testing.assert_allclose(scaled, softmax(np.log(plain) / temperature, axis=1), atol=1e-5)
+
+
+@pytest.mark.slow
+def test_unknown_is_said_wherever_answers_are_shown(unsure: Published, resnet_run: Run, tmp_path: Path) -> None:
+    digits = sources.load(resnet_run.config.data, seed=resnet_run.config.seed).validation
+    for place in range(60):
+        picture(digits, place).save(tmp_path / f"{place:02}.png")
+    table = tmp_path / "table.csv"
+    said = CliRunner().invoke(predict, [str(unsure.path), str(tmp_path), "--top", "1", "--json", "--csv", str(table)])
+    predictions = json.loads(said.output)["predictions"]
+    assert len(predictions) == 60
+    for prediction in predictions:
+        assert prediction["unknown"] == (prediction["classes"][0]["probability"] < 0.6)
+    assert 0 < sum(prediction["unknown"] for prediction in predictions) < 60
+    with table.open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["unknown"] == "true" for row in rows] == [prediction["unknown"] for prediction in predictions]
+    place = next(place for place, prediction in enumerate(predictions) if prediction["unknown"])
+    text = CliRunner().invoke(predict, [str(unsure.path), predictions[place]["path"]]).output
+    assert "unknown" in text
+
+
+@pytest.mark.slow
+def test_evaluation_counts_what_is_answered(unsure: Published) -> None:
+    measures = evaluate(open_subject(unsure.path))
+    assert measures.unknown_below == 0.6
+    assert measures.answered is not None
+    assert measures.accuracy_answered is not None
+    assert 0 < measures.answered < 1
+    assert measures.document()["answered"] == measures.answered
+    assert measures.accuracy_answered > measures.accuracy
+    assert measures.ece == pytest.approx(Manifest.read(unsure.path).document["calibration"]["ece_after"], abs=1e-3)

@@ -70,11 +70,11 @@ def test_neighbours_of_one_size_go_through_together(
 ) -> None:
     predictor, runner, shapes = Predictor(version), Predictor(version)._runner, []
 
-    def counted(images: np.ndarray) -> np.ndarray:
+    def counted(images: np.ndarray) -> dict[str, np.ndarray]:
         shapes.append(images.shape[0])
-        return runner(images)
+        return runner.outputs(images)
 
-    monkeypatch.setattr(predictor, "_runner", counted)
+    monkeypatch.setattr(predictor._runner, "outputs", counted)
     one, other = (str(path) for path in sorted((photos / "coffee").iterdir())[:2])
     results = list(predictor([one, one, one, other, one, "missing.jpg", one], top=1, batch_size=2))
     assert shapes == [2, 1, 1, 1, 1]

@@ -80,3 +80,13 @@ def test_confusion_png(tmp_path: Path, classes: int) -> None:
     assert min(pixels.shape[:2]) >= 400
     assert max(pixels.shape[:2]) <= 2100
     assert (pixels[..., 2] - pixels[..., 0] > 60).mean() > 1e-4  # blue: the diagonal and the scale
+
+
+def test_what_is_answered_and_how_much_of_it_is_right() -> None:
+    probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.45, 0.55], [0.7, 0.3]], np.float32)
+    found = measure(probabilities, np.array([0, 1, 1, 1]), ("a", "b"), unknown_below=0.7)
+    assert (found.answered, found.accuracy_answered) == (0.5, 0.5)  # 0.7 is not below 0.7
+    assert found.document()["answered"] == 0.5
+    nothing = measure(probabilities, np.array([0, 1, 1, 1]), ("a", "b"), unknown_below=0.95)
+    assert (nothing.answered, nothing.accuracy_answered) == (0.0, None)
+    assert "answered" not in measure(probabilities, np.array([0, 1, 1, 1]), ("a", "b")).document()

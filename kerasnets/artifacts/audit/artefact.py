@@ -46,10 +46,11 @@ def checks(form: Format, subject: Subject) -> Iterator[Check]:
     if (missing := _missing(form)) is not None:
         yield missing
         return
-    operations = _operations(form, subject.manifest)
-    yield operations
-    if not operations.ok:
-        return
+    if form.NAME in safety.PROGRAMS:
+        operations = _operations(form, subject.manifest)
+        yield operations
+        if not operations.ok:
+            return
     try:
         with ProcessRunner(form, subject.manifest.directory) as runner:
             yield Check("opens", form.NAME, True, "in a fresh process")
