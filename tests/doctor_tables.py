@@ -8,7 +8,8 @@ def rules_table() -> str:
     """Return a row for each rule: what it looks at, thresholds, why, when, and what it explains."""
     lines = ["| rule | looks at | thresholds | why those | when | explains |", "|---|---|---|---|---|---|"]
     for rule in RULES:
-        when = "at the end" if rule.at_end else "also while training" if rule.live else "at any time"
+        live = "also while training" + (f", once {rule.live_from:.0%} of it is over" if rule.live_from else "")
+        when = "at the end" if rule.at_end else live if rule.live else "at any time"
         lines.append(_row(rule.name, rule.looks_at, rule.thresholds, rule.why, when, ", ".join(rule.explains)))
     for pair in PAIR_RULES:
         lines.append(_row(pair.name, pair.looks_at, pair.thresholds, pair.why, "with RUN2", ""))

@@ -55,4 +55,5 @@ GAP = Rule(
     plots.over_steps(),
     explains=("overfitting", "overtraining", "uninformative_labels", "confused_classes"),
     live=True,
+    live_from=0.5,
 )

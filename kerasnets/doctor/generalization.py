@@ -156,6 +156,7 @@ OVERFITTING = Rule(
     plots.epochs("accuracy"),
     explains=("overtraining", "confused_classes"),
     live=True,
+    live_from=0.5,
 )
 OVERTRAINING = Rule(
     "overtraining",

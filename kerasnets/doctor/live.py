@@ -10,13 +10,14 @@ from kerasnets.doctor.reader import Reader
 from kerasnets.doctor.rules import RULES
 
 LIVE = tuple(rule for rule in RULES if rule.live)
+_LIVE_FROM = {rule.name: rule.live_from for rule in LIVE}
 
 
 class Watch:
     """Watches the run directory at `run_path` as it grows.
 
     A finding is reported once it stands in two looks running, so that the noise of a single epoch raises no alarm;
-    values that are not finite are reported at once.
+    values that are not finite are reported at once, and what may pass while rates are high not before they fall.
     """
 
     def __init__(self, run_path: Path, config: Config) -> None:
@@ -34,9 +35,11 @@ class Watch:
 
     def check(self) -> list[Finding]:
         """Return findings that were not returned before; to be called at the end of each epoch."""
-        found = examine(self._reader.read(), LIVE).findings
+        evidence = self._reader.read()
+        found = examine(evidence, LIVE).findings
         sure = [f for f in found if f.rule in self._suspected or f.rule == "nonfinite_values"]
         self._suspected = frozenset(finding.rule for finding in found)
-        new = [finding for finding in sure if finding.rule not in self._told]
+        over = evidence.epochs / evidence.config.training.epochs
+        new = [f for f in sure if f.rule not in self._told and over >= _LIVE_FROM[f.rule]]
         self._told |= {finding.rule for finding in new}
         return new

@@ -28,6 +28,7 @@ class Rule:
         draw: draws the finding's plot.
         explains: rules whose findings are only consequences of this one, and are left out beside it.
         live: means something while the run is still training.
+        live_from: the share of its epochs that has to be over for that: while rates are high, validation swings.
         at_end: looks at how training ended, and so only at runs that are over.
     """
 
@@ -40,4 +41,5 @@ class Rule:
     draw: Draw
     explains: tuple[str, ...] = ()
     live: bool = False
+    live_from: float = 0.0
     at_end: bool = False

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from doctor_records import KERNELS, RELUS, STEPS_PER_EPOCH, USUAL, usual_history, usual_kinds, write_run
 
+from kerasnets import config as configs
 from kerasnets.doctor.live import LIVE, Watch
 from kerasnets.run import Run
 from kerasnets.telemetry.record import Layers, Recorder
@@ -82,3 +83,16 @@ def test_a_check_is_cheap(tmp_path: Path) -> None:
         watch.check()
         times.append(time.perf_counter() - began)
     assert min(times) < 0.05
+
+
+def test_what_may_pass_while_rates_are_high_is_not_reported_before_they_fall(tmp_path: Path) -> None:
+    training = Training(tmp_path / "run")
+    watch = Watch(training.run.path, configs.update(training.run.config, training={"epochs": 10}))
+    heard = []
+    for epoch in range(EPOCHS):
+        training.epoch(1.0)
+        history = {"loss": 0.1, "accuracy": 0.99, "val_loss": 2.0, "val_accuracy": 0.6}
+        rows = [(i + 1, *history.values()) for i in range(epoch + 1)]
+        training.run.write_rows("history.csv", ("epoch", *history), rows)
+        heard.append([finding.rule for finding in watch.check()])
+    assert [rules == ["overfitting"] for rules in heard] == [False, False, False, False, True, False], heard
