@@ -84,6 +84,25 @@ class Cost(TypedDict, total=False):
     megabytes: _Amount
 
 
+class Looked(TypedDict):
+    """An image whose Grad-CAM pictures are in a run."""
+
+    id: str
+    label: str
+    predicted: str
+    confidence: Annotated[float, Field(ge=0, le=1)]
+    probability: Annotated[float, Field(ge=0, le=1)]
+
+
+class Looks(TypedDict):
+    """gradcam/gradcam.json of a run."""
+
+    __pydantic_config__ = _LOOSE  # type: ignore[misc]
+    split: str
+    layer: str
+    examples: Annotated[list[Looked], Field(max_length=100)]
+
+
 class Trouble(TypedDict):
     """A value that was not finite."""
 
@@ -207,7 +226,7 @@ class Golden(TypedDict):
 SHAPES: dict[str, Any] = {
     **{"metrics.json": Metrics, "environment.json": Environment, "diagnosis.json": Diagnosis, "cost.json": Cost},
     **{"nonfinite.json": Troubles, "layers.json": Watched, "preprocessing.json": Pixels, "manifest.json": Manifest},
-    **{"pretrained.json": Begun, "golden.json": Golden},
+    **{"pretrained.json": Begun, "gradcam.json": Looks, "golden.json": Golden},
 }
 """Name of a file -> what it holds; more may stand beside it."""
 

@@ -20,7 +20,9 @@ from kerasnets.errors import UserError, nearest
 
 DEFAULT_ROOT = Path("runs")
 LOCK = ".lock"
-_AT_THE_END = ("metrics.json", "predictions.csv")  # written when training has ended
+GRADCAM = "gradcam"
+"""Folder of pictures of where the network looked, and gradcam.json, which says what they show."""
+_AT_THE_END = ("metrics.json", "predictions.csv", f"{GRADCAM}/gradcam.json")  # written when training has ended
 
 
 def write_text(path: Path, text: str) -> None:

@@ -27,12 +27,14 @@ def heatmaps(model: keras.Model, layer: str, inputs: tf.Tensor, classes: tf.Tens
     """
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         features, logits = _run(model, layer, inputs, tape)
+        logits = tf.cast(logits, tf.float32)
         count = logits.shape[-1]
         tf.debugging.assert_less(classes, count, f"there are {count} classes")
         chosen = tf.where(classes < 0, tf.argmax(logits, axis=1, output_type=tf.int32), classes)
         score = tf.reduce_sum(logits * tf.one_hot(chosen, count))
-    weights = tf.reduce_mean(tape.gradient(score, features), axis=(1, 2), keepdims=True)
-    maps = tf.nn.relu(tf.reduce_sum(weights * features, axis=-1))
+    gradients = tf.cast(tape.gradient(score, features), tf.float32)
+    weights = tf.reduce_mean(gradients, axis=(1, 2), keepdims=True)
+    maps = tf.nn.relu(tf.reduce_sum(weights * tf.cast(features, tf.float32), axis=-1))
     highest = tf.reduce_max(maps, axis=(1, 2), keepdims=True)
     return tf.math.divide_no_nan(maps, highest), logits
 

@@ -1,6 +1,9 @@
 """Heatmaps as pictures: laid over what the model saw, or mapped back onto the whole image. Imports no TensorFlow."""
 
+import io
+
 import numpy as np
+from PIL import Image
 
 from kerasnets.data.preprocessing import Preprocessing
 
@@ -69,3 +72,28 @@ def lay_over(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
     unseen = pixels.mean(axis=-1, keepdims=True) * 0.35
     found = np.where(seen[..., None], pixels * (1 - cover) + colour * cover, unseen)
     return np.rint(found).astype(np.uint8)
+
+
+def sized(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Return uint8 `[H, W, 1 or 3]` at another size, as RGB; a picture of few pixels keeps them visible."""
+    few = max(image.shape[:2]) <= max(height, width) // 3
+    how = Image.Resampling.NEAREST if few else Image.Resampling.LANCZOS
+    pixels = Image.fromarray(np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3))))
+    return np.asarray(pixels.resize((width, height), how))
+
+
+def sized_heat(heat: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Return heat `[H, W]` at another size; NaN stays where it was."""
+    seen = np.isfinite(heat)
+    level = Image.fromarray(np.where(seen, heat, 0).astype(np.float32)).resize(
+        (width, height), Image.Resampling.BILINEAR
+    )
+    mask = Image.fromarray(seen).resize((width, height), Image.Resampling.NEAREST)
+    return np.where(np.asarray(mask), np.clip(np.asarray(level), 0, 1), np.nan)
+
+
+def png(image: np.ndarray) -> bytes:
+    """Return uint8 `[H, W, 3]` as a PNG file."""
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "PNG", optimize=True)
+    return file.getvalue()

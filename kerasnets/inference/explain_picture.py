@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from kerasnets.gradcam import overlay
 from kerasnets.inference.explain import Explanation
@@ -37,8 +36,8 @@ def draw(found: Explanation, note: str) -> bytes:
     sheet = _Sheet(figure, *total)
     sheet.text(_MARGIN, 34, f"{_short(found.label)}  {found.probability:.1%}", fontsize=17, weight="bold", color=_INK)
     sheet.text(_MARGIN, 64, note, fontsize=9.5, color=_SOFT)
-    over = overlay.lay_over(_sized(found.image, height, width), _sized_heat(found.heat, height, width))
-    for place, pixels in enumerate((_sized(found.image, height, width), over)):
+    over = overlay.lay_over(overlay.sized(found.image, height, width), overlay.sized_heat(found.heat, height, width))
+    for place, pixels in enumerate((overlay.sized(found.image, height, width), over)):
         axes = sheet.axes(_MARGIN + place * (width + _GAP), _TOP, width, height)
         axes.imshow(pixels, interpolation="nearest", aspect="auto")
         axes.set_axis_off()
@@ -87,21 +86,6 @@ def _bars(sheet: _Sheet, left: float, classes: Sequence[tuple[str, float]], labe
         axes.barh([0], [probability], color=_BAR if name == label else _OTHER, height=2)
         axes.set(xlim=(0, 1), ylim=(-0.5, 0.5))
         axes.set_axis_off()
-
-
-def _sized(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Return the image at the panel's size; a small one keeps its pixels visible."""
-    how = Image.Resampling.NEAREST if max(image.shape[:2]) < _SIDE // 4 else Image.Resampling.LANCZOS
-    return np.asarray(Image.fromarray(image).resize((width, height), how))
-
-
-def _sized_heat(heat: np.ndarray, height: int, width: int) -> np.ndarray:
-    seen = np.isfinite(heat)
-    level = Image.fromarray(np.where(seen, heat, 0).astype(np.float32)).resize(
-        (width, height), Image.Resampling.BILINEAR
-    )
-    mask = Image.fromarray(seen).resize((width, height), Image.Resampling.NEAREST)
-    return np.where(np.asarray(mask), np.clip(np.asarray(level), 0, 1), np.nan)
 
 
 def _short(name: str, longest: int = _LONGEST) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kerasnets.errors import UserError
-from kerasnets.run import Run
+from kerasnets.run import GRADCAM, Run
 from kerasnets.telemetry.record import Record
 
 
@@ -119,6 +119,11 @@ class Material:
         if not ((shares >= 0) & (shares <= 1)).all():
             raise UserError(f"{self.run.path / 'predictions.csv'} is damaged: a probability is not within 0 and 1")
         return Predictions(split, tuple(row["id"] for row in rows), *classes.T, *shares.T)
+
+    @cached_property
+    def looked(self) -> dict[str, Any]:
+        """What is said of the Grad-CAM pictures in the run; empty where there are none."""
+        return self._document(f"{GRADCAM}/gradcam.json")
 
     def _document(self, name: str) -> dict[str, Any]:
         return self.run.read_json(name) if (self.run.path / name).is_file() else {}

@@ -10,7 +10,7 @@ from kerasnets import __version__
 from kerasnets.config.differences import between, from_defaults
 from kerasnets.data.decode import DecodeError
 from kerasnets.errors import UserError
-from kerasnets.report import answers, curves, depth, found_rate, headline, mistakes
+from kerasnets.report import answers, curves, depth, found_rate, headline, looked, mistakes
 from kerasnets.report.material import Material
 from kerasnets.report.picture import Picture
 from kerasnets.run import Run, write_text
@@ -144,7 +144,19 @@ def _answers(material: Material) -> list[Section]:
         "tables": [rows[start : start + _ROWS] for start in range(0, min(len(rows), _SHOWN_CLASSES), _ROWS)],
         "rest": rows[_SHOWN_CLASSES:],
     }
-    return [Section("answers", "Answers", title, content=content), _mistakes(material)]
+    return [Section("answers", "Answers", title, content=content), _mistakes(material), *_looked(material)]
+
+
+def _looked(material: Material) -> list[Section]:
+    """Return the chapter of Grad-CAM pictures; none for a run without, as those of networks that keep no places."""
+    name, short, title = "looked", "Evidence", "Where it looked"
+    if not material.looked:
+        return []
+    try:
+        looks = looked.all_of(material)
+    except UserError as error:
+        return [Section(name, short, title, missing=[f"The pictures cannot be shown: {error}"])]
+    return [Section(name, short, title, content={"looks": looks, "layer": material.looked["layer"]})]
 
 
 def _mistakes(material: Material) -> Section:

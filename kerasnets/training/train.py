@@ -28,6 +28,7 @@ from kerasnets.training.checkpoint.store import Saved, Store
 from kerasnets.training.cluster import cluster
 from kerasnets.training.distribute import naming_lost_workers
 from kerasnets.training.exhausted import Guard
+from kerasnets.training.explaining import write_overlays
 from kerasnets.training.job import Job, assemble
 from kerasnets.training.results import finish
 from kerasnets.training.saving import save
@@ -145,7 +146,10 @@ def carry_out(work: Work, saved: Saved | None = None) -> None:
         guard.stage = "evaluation"
         save(job.fast.to_plain(), run.last_model_file)
         finish(run, job, watching.best.epoch, watching.history.epochs, watching.timing.total)
-        _write_embeddings(run, job)
+        best = models.main(models.load(run.model_file))
+        _write_embeddings(run, job, best)
+        if job.config.telemetry.report:
+            write_overlays(run, job, best)
         conclude(run)
         Store(run.checkpoints).forget(but=1)
 
@@ -216,7 +220,7 @@ def _run_epochs(job: Job, callbacks: Callbacks, saved: Saved | None) -> None:
     )
 
 
-def _write_embeddings(run: Run, job: Job) -> None:
+def _write_embeddings(run: Run, job: Job, model: keras.Model) -> None:
     """Write where the best weights put some of the validation images, for TensorBoard's projector."""
     split, wanted = job.dataset.validation, job.config.telemetry.embeddings
     order = kept(split, job.skip.get("validation", frozenset()))
@@ -224,7 +228,6 @@ def _write_embeddings(run: Run, job: Job) -> None:
     if places:
         chosen = [order[place] for place in places]
         batches = job.batches("validation", only=frozenset(chosen))
-        model = models.main(models.load(run.model_file))
         names, shown = job.dataset.class_names, pictures(job, places)
         write_embeddings(run.tensorboard / "validation", model, batches, names, shown)
 

@@ -54,6 +54,7 @@ def test_files_of_a_run(resnet_run: Run) -> None:
             "config.yaml",
             "diagnosis.json",
             "environment.json",
+            "gradcam",
             "history.csv",
             "labels.txt",
             "last.keras",

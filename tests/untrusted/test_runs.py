@@ -46,6 +46,7 @@ WRONG = [
     ("diagnosis.json", '{"schema": 1, "findings": [{"rule": 1, "cause": "x"}]}'),
     ("telemetry/cost.json", '{"schema": 1, "share": "x"}'),
     ("telemetry/layers.json", '{"schema": 1, "variables": {"a": 1}}'),
+    ("gradcam/gradcam.json", '{"schema": 1, "split": "test", "layer": "x", "examples": [{"id": "1"}]}'),
     ("history.csv", "epoch,loss\n1,what\n"),
     ("history.csv", "epoch,loss\n1\n"),
     ("history.csv", "epoch,loss\n1," + "1" * 200_000 + "\n"),
@@ -59,6 +60,7 @@ WRONG = [
 
 @pytest.mark.parametrize(("name", "content"), WRONG, ids=[f"{name} {content[-24:]}" for name, content in WRONG])
 def test_wrong_files_of_a_run_are_named(name: str, content: str, run: Run) -> None:
+    (run.path / name).parent.mkdir(exist_ok=True)
     (run.path / name).write_bytes(content.encode("utf-8", "surrogatepass"))
     code, said = invoke("report", run.path)
     assert code == 2
