@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from kerasnets.artifacts.formats import Format, litert, litert_int8, savedmodel
+from kerasnets.console import import_tensorflow
+from kerasnets.errors import CheckFailed
 
 _NEURAL = """
     AvgPool BiasAdd Conv2D DepthwiseConv2dNative Elu FusedBatchNormV3 LRN LeakyRelu LogSoftmax MaxPool Relu Relu6 Selu
@@ -58,6 +60,20 @@ _OBJECTS = frozenset({"asset", "bare_concrete_function", "constant", "function",
 
 PROGRAMS = (savedmodel.NAME, litert.NAME, litert_int8.NAME)
 """Formats whose files may hold more than what computes; the runtimes of the others know nothing else."""
+
+
+def ensure(form: Format, directory: Path) -> None:
+    """See that the artefact of a format in `directory`, which may be anybody's, can do no more than compute.
+
+    Raises:
+        CheckFailed: it could, or it is no such file.
+    """
+    if form.NAME == savedmodel.NAME:
+        import_tensorflow()
+    try:
+        check(form, directory)
+    except Exception as error:  # whatever a parser raises of a file that is not what it should be
+        raise CheckFailed(f"{directory / form.FILE} {error}; it was not opened") from error
 
 
 def check(form: Format, directory: Path) -> None:

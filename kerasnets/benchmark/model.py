@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from kerasnets.artifacts import safety
 from kerasnets.artifacts.formats import FORMATS, is_installed, savedmodel
 from kerasnets.artifacts.manifest import Manifest
 from kerasnets.artifacts.process import ProcessRunner
-from kerasnets.artifacts.safety import check_saved_model
 from kerasnets.benchmark import keras_reader
-from kerasnets.console import import_tensorflow, progress
+from kerasnets.console import progress
 from kerasnets.data.preprocessing import Preprocessing
-from kerasnets.errors import CheckFailed, UserError
+from kerasnets.errors import UserError
 from kerasnets.inference.evaluate import evaluate
 from kerasnets.inference.subject import Subject
 from kerasnets.run import Run
@@ -153,17 +153,9 @@ def _forms(manifest: Manifest) -> tuple[dict[str, tuple[Any, Path]], dict[str, s
             forms[name] = (form, manifest.directory)
     if not forms.keys() - {KERAS}:
         raise UserError(f"{manifest.directory}: nothing of it can be run here; {'; '.join(left_out.values())}")
-    if savedmodel.NAME in forms:
-        _check_saved_model(manifest.directory)
+    for name in forms.keys() - {KERAS}:
+        safety.ensure(FORMATS[name], manifest.directory)
     return forms, left_out
-
-
-def _check_saved_model(directory: Path) -> None:
-    import_tensorflow()
-    try:
-        check_saved_model(directory)
-    except Exception as error:  # whatever a parser raises of a file that is not what it should be
-        raise CheckFailed(f"{directory / savedmodel.FILE} {error}; it was not opened") from error
 
 
 def _noise(manifest: Manifest, preprocessing: Preprocessing, shape: tuple[int, int, int]) -> np.ndarray:

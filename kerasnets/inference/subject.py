@@ -8,7 +8,7 @@ import numpy as np
 
 from kerasnets.artifacts import safety, store
 from kerasnets.artifacts.feed import Feed
-from kerasnets.artifacts.formats import FORMATS, Runner, check_installed, is_installed, savedmodel
+from kerasnets.artifacts.formats import FORMATS, Runner, check_installed, is_installed
 from kerasnets.artifacts.manifest import Manifest
 from kerasnets.config import Config
 from kerasnets.console import hidden_stderr, import_tensorflow
@@ -85,12 +85,7 @@ def open_runner(manifest: Manifest, form: str) -> Runner:
         )
     check_installed(FORMATS[form])
     file = manifest.directory / FORMATS[form].FILE
-    if form == savedmodel.NAME:
-        import_tensorflow()
-    try:
-        safety.check(FORMATS[form], manifest.directory)
-    except Exception as error:  # whatever a parser raises of a file that is not what it should be
-        raise CheckFailed(f"{file} {error}; it was not opened") from error
+    safety.ensure(FORMATS[form], manifest.directory)
     try:
         with hidden_stderr():  # LiteRT says there which processor's code it takes
             runner = FORMATS[form].open(manifest.directory)

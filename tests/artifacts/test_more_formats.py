@@ -1,7 +1,9 @@
 """Formats besides SavedModel and ONNX: what is in the files, that they need nothing else, and int8's limits."""
 
 import json
+import re
 import shutil
+import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -124,6 +126,23 @@ def test_files_of_a_version_in_every_format(version: Path) -> None:
     assert set(products.values()) == {"float32"}
     assert any(dtype == "int8" and name.startswith("network/") for name, dtype in dtypes.items())
     assert (version / "openvino" / "model.bin").stat().st_size > 0
+
+
+@pytest.mark.slow
+def test_the_python_of_the_page_runs(version: Path, photos: Path, tmp_path: Path) -> None:
+    page = Path(__file__).parents[2] / "docs" / "formats.md"
+    photo, *uses = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.S)
+    place = shutil.copytree(version, tmp_path / "1")
+    shutil.copy(next((photos / "coffee").iterdir()), place / "photo.jpg")
+    found = []
+    for use in uses:
+        line = [sys.executable, "-I", "-c", photo + use]
+        done = subprocess.run(line, cwd=place, capture_output=True, text=True, check=True, timeout=60)
+        label, probability = done.stdout.split()
+        assert label in LABELS
+        found.append(float(probability))
+    assert len(found) == 3
+    np.testing.assert_allclose(found, found[1], atol=0.2)
 
 
 @pytest.fixture
