@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 # Two processes share the tests, file by file: more of them would only wait for each other's TensorFlow.
 WORKERS := -n 2 --dist loadfile
 
-.PHONY: help setup train test test-fast lint format goldens proof-build proof-decode proof-digits proof-doctor proof-parity proof-resume proof-scale proof-variants proof-workers test-triton \
+.PHONY: help setup train test test-fast lint format goldens proof-build proof-decode proof-digits proof-doctor proof-parity proof-resume proof-scale proof-serve proof-variants proof-workers test-triton \
 	clean
 
 help:  ## list the targets
@@ -101,6 +101,9 @@ test-triton: setup $(TRITON)/.installed  ## a version of ours in a real Triton (
 
 proof-scale: setup  ## a million listed images: time to the first step, memory
 	$(BIN)/python tests/proofs/scale.py
+
+proof-serve: setup  ## the server under load against onnxruntime alone; versions, signals and attacks meanwhile (8 minutes)
+	$(BIN)/python tests/proofs/serve.py
 
 proof-resume: setup  ## runs killed at random points, resumed, and killed again: bit for bit the same
 	$(BIN)/python tests/proofs/resume.py

@@ -31,6 +31,8 @@ def of_lists(values: object, opened: Opened, limits: Limits) -> np.ndarray:
     Raises:
         Refused: they are not numbers, or not of a shape that the version takes.
     """
+    if isinstance(values, list):
+        check_count(len(values), limits.images)  # before millions of them are looked at
     found = numbers(values)
     check(found.shape, opened, limits)
     if opened.feed.dtype == "uint8":

@@ -61,8 +61,9 @@ def _pixels(tensor: Tensor, served: Served, limits: Limits, place: Place) -> np.
         if len(tensor.raw) != math.prod(tensor.shape) * dtype.itemsize:
             raise Refused(f"image has {len(tensor.raw):,} bytes, which its shape {list(tensor.shape)} does not make")
         return pixels.finite(np.frombuffer(tensor.raw, dtype).reshape(tensor.shape))
-    found = pixels.numbers(tensor.data)
-    if found.size != math.prod(tensor.shape):
+    data, whole = tensor.data or [], math.prod(tensor.shape)
+    found = pixels.numbers(data) if len(data) in (whole, tensor.shape[0]) else np.empty(len(data))
+    if found.size != whole:
         raise Refused(f"image's data has {found.size:,} values, which its shape {list(tensor.shape)} does not make")
     place.take(found.nbytes)
     found = found.reshape(tensor.shape)

@@ -6,30 +6,19 @@ import json
 import random
 import socket
 import time
-import zlib
 from typing import Any
 
 import numpy as np
 import pytest
 import requests
+from bombs import png
 from PIL import Image
 from serving import Connection, Load, Server, tensor_request
-
-from kerasnets.data.codecs.png import START, chunk
 
 pytestmark = pytest.mark.slow
 V1, V2 = "/v1/models/flowers:predict", "/v2/models/flowers/infer"
 PIXEL = [[[[1, 2, 3]]]]
 TENSOR = {"name": "image", "shape": [1, 1, 1, 3], "datatype": "FP32", "data": [1, 2, 3]}
-
-
-def png(width: int, height: int) -> bytes:
-    """Return a PNG of black pixels, a thousandth of the size that they take."""
-    header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes([8, 2, 0, 0, 0])
-    packed = zlib.compressobj(9)
-    row = bytes(1 + 3 * width)
-    rows = b"".join(packed.compress(row) for _ in range(height)) + packed.flush()
-    return START + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
 def file(content: bytes) -> dict[str, str]:
@@ -77,7 +66,8 @@ REFUSED = {
         "image is not a regular array: its images, rows or pixels differ in length",
     ),
     "text": (V1, {"instances": [[[["1", 2, 3]]]]}, "image holds something other than numbers"),
-    "huge text": (V1, {"instances": ["a" * 3_000_000, *"b" * 100_000]}, "image holds something other than numbers"),
+    "huge text": (V1, {"instances": [["a" * 3_000_000, *"b" * 100_000]]}, "image holds something other than numbers"),
+    "many texts": (V1, {"instances": [*"b" * 100_000]}, "100,000 images; a request may hold 60"),
     "truth": (V1, {"instances": [[[[True, 2, 3]]]]}, "image holds something other than numbers"),
     "too large a number": (V1, {"instances": [[[[10**400, 2, 3]]]]}, None),
     "infinite": (V1, {"instances": [[[[1e39, 2, 3]]]]}, "image holds NaN or infinite values"),
