@@ -51,12 +51,16 @@ def write(result: Result, path: Path, title: str) -> None:
 
 
 def _bars(axes: Any, names: list[str], values: list[float], words: list[str], title: str) -> None:
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
     colours = [_COLOURS[name == KERAS] for name in names]
     bars = axes.barh(range(len(names)), values, color=colours, height=0.68)
     axes.bar_label(bars, words, padding=3, fontsize=8)
     axes.set_title(title, fontsize=9)
     axes.set_yticks(range(len(names)), names, fontsize=9)
     axes.set_xlim(0, 1.45 * max(values))
+    axes.xaxis.set_major_locator(MaxNLocator(4))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _number(value) if value else "0"))
     axes.tick_params(axis="x", labelsize=7)
     axes.tick_params(axis="y", length=0)
     axes.spines[["top", "right", "left"]].set_visible(False)

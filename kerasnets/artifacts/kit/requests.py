@@ -8,6 +8,7 @@ from kerasnets.artifacts.kit.kserve import label
 from kerasnets.artifacts.kit.markdown import fenced
 
 _AFTER = "after its documentation; not tried on a real server"
+_TRITON = "tried on a real one with its python backend, not with the onnxruntime backend"
 
 
 def static(manifest: dict[str, Any]) -> bool:
@@ -62,7 +63,7 @@ def _encoded_request(name: str, port: int, body: str) -> str:
 def _triton(manifest: dict[str, Any]) -> Iterator[str]:
     name, dtype = manifest["name"], manifest["inputs"]["image"]["image"]["dtype"]
     kind = {"float32": "FP32", "uint8": "UINT8"}[dtype]
-    yield f"Triton ({_AFTER}; `export/triton` in kerasnets has a compose file), with `pip install tritonclient[http]`:"
+    yield f"Triton ({_TRITON}; `export/triton` in kerasnets has a compose file), with `pip install tritonclient[http]`:"
     yield fenced("sh", "tritonserver --model-repository=$PWD &")
     yield _python(
         manifest,
@@ -114,7 +115,7 @@ def _openvino(manifest: dict[str, Any]) -> Iterator[str]:
         manifest,
         "import json\nimport openvino",
         """
-model = openvino.compile_model("openvino/model.xml", "CPU")
+model = openvino.compile_model("openvino/model.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})  # else bf16
 labels = json.load(open("manifest.json"))["labels"]
 probabilities = model({"image": pixels})["probabilities"][0]
 print(labels[probabilities.argmax()], probabilities.max())""",
