@@ -50,6 +50,8 @@ def open_subject(path: Path, form: str | None = None) -> Subject:
         return _run(Run.open(path))
     manifest = Manifest.read(store.resolve(path))
     manifest.check_files()
+    with hidden_stderr():  # LiteRT says there which processor's code it takes
+        runner = open_runner(manifest, form or _first(manifest.formats))
     return Subject(
         name=f"{manifest.document['name']}-{manifest.document['version']}",
         labels=manifest.labels,
@@ -58,7 +60,7 @@ def open_subject(path: Path, form: str | None = None) -> Subject:
         preprocessing=Preprocessing.load(manifest.directory),
         feed=manifest.feed,
         unknown_below=manifest.unknown_below,
-        _runner=open_runner(manifest, form or _first(manifest.formats)),
+        _runner=runner,
     )
 
 
@@ -87,8 +89,7 @@ def open_runner(manifest: Manifest, form: str) -> Runner:
     file = manifest.directory / FORMATS[form].FILE
     safety.ensure(FORMATS[form], manifest.directory)
     try:
-        with hidden_stderr():  # LiteRT says there which processor's code it takes
-            runner = FORMATS[form].open(manifest.directory)
+        runner = FORMATS[form].open(manifest.directory)
         labels, outputs = runner.labels, runner.signatures["image"]["outputs"]["probabilities"]["shape"]
     except Exception as error:  # likewise of a runtime
         raise UserError(f"{file} cannot be opened: {type(error).__name__}: {error}") from error

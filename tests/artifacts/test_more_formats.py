@@ -187,6 +187,18 @@ def test_a_lossy_format_that_resizes_with_8_bits_is_refused(photo_resnet: Run, t
 
 
 @pytest.mark.slow
+def test_few_validation_images_are_joined_by_test_images(photos: Path, tmp_path: Path) -> None:
+    for split in ("train", "val", "test"):
+        shutil.copytree(photos, tmp_path / "photos" / split)
+    run = make_run(tmp_path / "run", tmp_path / "photos", RESNET)
+    with pytest.raises(
+        CheckFailed, match="^onnx-int8: accuracy: not established: .* on 80 images of validation and test"
+    ):
+        export(run, to=tmp_path / "store", formats=["onnx-int8"])
+    assert list((tmp_path / "store").iterdir()) == []
+
+
+@pytest.mark.slow
 def test_other_inputs_in_every_new_format(photos: Path, tmp_path: Path) -> None:
     settings = {"static_shape": True, "input_dtype": "uint8", "unknown_below": 0.5}
     run = make_run(tmp_path / "run", photos, RESNET, export=settings)
