@@ -177,6 +177,7 @@ def test_an_export_that_is_killed_leaves_whole_versions_or_nothing(photo_resnet:
         process.wait()
         for version in (p for p in model.iterdir() if p.name.isdecimal()):
             Manifest.read(version).check_files()
+            assert (model / "config.pbtxt").is_file() and (model / "labels.txt").is_file()
     before = store.versions(model)
     assert export(photo_resnet, to=tmp_path, formats=["onnx"]).path == model / str(max(before, default=0) + 1)
     assert list(tmp_path.rglob(".*")) == []
