@@ -50,9 +50,13 @@ def _changed(manifest: Manifest) -> str | None:
 
 
 def tables(manifest: Manifest) -> Iterator[Table]:
-    """Yield tables: inputs and outputs, verification, files."""
+    """Yield tables: inputs and outputs, verification, what 8-bit formats lose, files."""
     yield _interface(manifest.complete)
-    yield _parity(manifest.complete)
+    parity: dict[str, Any] = manifest.complete["parity"]
+    drops = {form: found["drop"] for form, found in parity.items() if found.get("drop")}
+    yield _figures({form: {k: v for k, v in found.items() if k != "drop"} for form, found in parity.items()})
+    if drops:
+        yield _figures(drops)
     yield _files(manifest)
 
 
@@ -66,16 +70,20 @@ def _interface(found: dict[str, Any]) -> Table:
     return table
 
 
-def _parity(found: dict[str, Any]) -> Table:
-    """Return the figures of verification; which there are depends on the format."""
-    columns = list(dict.fromkeys(name for figures in found["parity"].values() for name in figures))
+def _figures(found: dict[str, dict[str, Any]]) -> Table:
+    """Return a row of figures a format; which there are depends on the format."""
+    columns = list(dict.fromkeys(name for figures in found.values() for name in figures))
     table = Table("format", *(column.replace("_", " ") for column in columns), box=None, header_style="bold")
-    for form, figures in found["parity"].items():
+    for form, figures in found.items():
         table.add_row(form, *(_figure(figures.get(column)) for column in columns))
     return table
 
 
 def _figure(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_figure, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return "–" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
