@@ -33,6 +33,7 @@ train: setup  ## train on the built-in digits, export, verify, predict
 	run=$$(python -c 'import json; print(json.load(open("$(VENV)/train.json"))["run"])'); \
 	say kerasnets evaluate $$run; \
 	say kerasnets export $$run; \
+	say kerasnets verify export/models/digits-resnet20; \
 	say kerasnets samples $$run --count 6 --output $$run/samples; \
 	say kerasnets predict export/models/digits-resnet20 $$run/samples; \
 	printf '\n'; printf '%s\n' \

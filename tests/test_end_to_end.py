@@ -1,4 +1,4 @@
-"""The way a user goes, by the command line: a folder of photographs -> init -> train -> export -> predict."""
+"""The way a user goes, by the command line: a folder of photographs -> init -> train -> export -> verify -> predict."""
 
 import csv
 import json
@@ -70,6 +70,13 @@ class TestPhotos:
             assert prediction["classes"][0]["probability"] >= prediction["classes"][-1]["probability"]
         right = [p["classes"][0]["label"] == row["label"] for p, row in zip(found["predictions"], held, strict=True)]
         assert sum(right) >= len(held) // 2
+
+    def test_verify_needs_neither_the_run_nor_its_data(self, work: Path, tmp_path: Path) -> None:
+        shutil.copytree(work / "export/models/photos/1", tmp_path / "elsewhere")
+        found = document(tmp_path, "verify", "elsewhere")
+        assert found["ok"]
+        assert {check["format"] for check in found["checks"]} == {None, "savedmodel", "onnx", "savedmodel, onnx"}
+        assert all(check["ok"] for check in found["checks"])
 
     def test_second_version_is_counted_up_and_the_first_is_untouched(self, work: Path) -> None:
         before = (work / "export/models/photos/1/manifest.json").read_bytes()

@@ -72,18 +72,16 @@ def check_pixels(golden: Golden, raw: Sequence[np.ndarray], preprocessing: Prepr
     Raises:
         CheckFailed: a pixel differs by more than a grey level.
     """
+    expected = [preprocessing.resized(image, np)[0] for image in raw]
     with tempfile.TemporaryDirectory(prefix="kerasnets-golden-") as folder:
         paths = [Path(folder) / name for name in golden.pictures]
         for path, content in zip(paths, golden.pictures.values(), strict=True):
             path.write_bytes(content)
-        numbers = np.zeros(len(paths), np.int32)
-        split = Split(numbers, None, Files.of(paths), list(golden.pictures))
+        split = Split(np.zeros(len(paths), np.int32), None, Files.of(paths), list(golden.pictures))
+        _hold_pixels("training's pipeline", golden, list(_trained(split, preprocessing)), expected)
         evaluated = raw_images(split, preprocessing.channels, np.arange(len(split)))
-        resized = (preprocessing.resized(image[np.newaxis].astype(np.float32), np)[0] for image in evaluated)
-        ways = {"training's pipeline": _trained(split, preprocessing), "evaluation": resized}
-        for way, found in ways.items():
-            expected = [preprocessing.resized(image, np)[0] for image in raw]
-            _hold_pixels(way, golden, list(found), expected)
+        resized = [preprocessing.resized(image[np.newaxis].astype(np.float32), np)[0] for image in evaluated]
+        _hold_pixels("evaluation", golden, resized, expected)
 
 
 def _hold_pixels(way: str, golden: Golden, found: list[np.ndarray], expected: list[np.ndarray]) -> None:
