@@ -1,13 +1,10 @@
 """The web folder: what is in it, and what its page answers in a real browser."""
 
 import base64
-import functools
 import hashlib
-import http.server
 import json
-import threading
-import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +13,7 @@ import onnx
 import pytest
 from browser import Page, binary, chromium
 from PIL import Image
+from web_page import Server, give, ready, wait
 
 from kerasnets.artifacts import golden
 from kerasnets.artifacts.feed import Feed
@@ -74,35 +72,9 @@ def test_a_class_name_cannot_end_the_script() -> None:
     assert "alert(1)" in text and "<script>alert" not in text
 
 
-class Server:
-    """A static host on the loopback device; `missing` are files that it does not find."""
-
-    def __init__(self, folder: Path) -> None:
-        missing = self.missing = set[str]()
-
-        class Handler(http.server.SimpleHTTPRequestHandler):
-            def send_head(self) -> Any:
-                if self.path.strip("/") in missing:
-                    return self.send_error(404)
-                return super().send_head()
-
-            def log_message(self, *words: object) -> None:
-                """Say nothing."""
-
-        self._server = http.server.ThreadingHTTPServer(
-            ("127.0.0.1", 0), functools.partial(Handler, directory=str(folder))
-        )
-        self.url = f"http://127.0.0.1:{self._server.server_port}/"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-
 @pytest.fixture(scope="module")
 def graph(photo_resnet: Run) -> Graph:
-    return serving_graph(photo_resnet)
+    return replace(serving_graph(photo_resnet), unknown_below=0.5, temperature=1.5)
 
 
 @pytest.fixture(scope="module")
@@ -126,26 +98,6 @@ def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
         yield found
 
 
-def wait(tab: Page, expression: str, seconds: float = 60.0) -> None:
-    """Wait until a JavaScript expression is true."""
-    end = time.monotonic() + seconds
-    while not tab.evaluate(expression):
-        assert time.monotonic() < end, f"{expression}: {tab.evaluate('document.body.innerText')}"
-        time.sleep(0.05)
-
-
-def ready(tab: Page, server: Server, width: int = 1440, scheme: str = "light") -> None:
-    tab.open(server.url, width, scheme)
-    wait(tab, "!document.getElementById('file').disabled")
-
-
-def give(tab: Page, path: Path) -> None:
-    """Choose a file, as its dialogue does."""
-    root = tab.call("DOM.getDocument")["root"]["nodeId"]
-    node = tab.call("DOM.querySelector", nodeId=root, selector="#file")["nodeId"]
-    tab.call("DOM.setFileInputFiles", files=[str(path)], nodeId=node)
-
-
 def press(tab: Page, key: str, code: int, text: str = "") -> None:
     keys = {"key": key, "code": key if text != " " else "Space", "windowsVirtualKeyCode": code}
     tab.call("Input.dispatchKeyEvent", type="keyDown", text=text, **keys)
@@ -160,7 +112,8 @@ def answers(tab: Page, pictures: dict[str, bytes]) -> dict[str, Any]:
       for (const [name, text] of Object.entries({encoded})) {{
         const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
         const answer = await classify(new File([bytes], name));
-        found[name] = {{ pixels: [...answer.pixels], probabilities: [...answer.probabilities], size: answer.original }};
+        found[name] = {{ pixels: [...answer.pixels], probabilities: [...answer.probabilities], size: answer.original,
+                         unknown: answer.unknown }};
       }}
       return found;
     }})()"""
@@ -179,7 +132,9 @@ def test_golden_pictures_are_answered_as_in_python(tab: Page, server: Server, gr
         assert found["size"] == list(pixels.shape[1:3]), name
         expected = preprocessing.resized(pixels, np).ravel()
         assert np.abs(np.array(found["pixels"]) - expected).max() <= 1.0, name
-        probabilities = runner(pixels)[0]
+        outputs = runner.outputs(pixels)
+        probabilities = outputs["probabilities"][0]
+        assert found["unknown"] == outputs["unknown"][0], name
         assert np.abs(np.array(found["probabilities"]) - probabilities).max() <= 1e-3, name
         assert np.argmax(found["probabilities"]) == probabilities.argmax(), name
     assert tab.complaints == []
@@ -203,11 +158,12 @@ def test_a_photograph_by_keyboard_and_offline(
     wait(tab, "!document.getElementById('result').hidden")
     outputs = onnx_format.read(directory / web.FILE).outputs(decode.pillow(photo.read_bytes(), 3)[np.newaxis])
     order = np.argsort(-outputs["probabilities"][0])
-    assert tab.evaluate("document.getElementById('answer').textContent") == graph.labels[order[0]]
+    said = "Unknown" if outputs["unknown"][0] else graph.labels[order[0]]
+    assert tab.evaluate("document.getElementById('answer').textContent") == said
     rows = tab.evaluate("[...document.querySelectorAll('.class')].map((e) => e.innerText.split('\\n'))")
     shown = [[graph.labels[i], f"{100 * outputs['probabilities'][0, i]:.1f} %"] for i in order]
     assert [row[:2] for row in rows] == shown  # four classes here
-    assert tab.evaluate("document.getElementById('status').textContent").startswith(graph.labels[order[0]])
+    assert tab.evaluate("document.getElementById('status').textContent").startswith(said)
     press(tab, "Tab", 9)  # the camera
     press(tab, "Tab", 9)
     assert tab.evaluate("document.activeElement.id") == "show"
@@ -275,7 +231,7 @@ def test_words_for_what_goes_wrong(tab: Page, server: Server, directory: Path, t
 def test_the_folder_is_verified_like_the_other_formats(
     photo_resnet: Run, graph: Graph, directory: Path, tmp_path: Path
 ) -> None:
-    found = verify(photo_resnet, directory, ["web"], graph.interface)
+    found = verify(photo_resnet, directory, ["web"], graph.interface, temperature=graph.temperature)
     assert found["web"].probabilities <= web.TOLERANCE
     reference, images = Reference(photo_resnet), np.random.default_rng(0).uniform(0, 255, (2, 40, 30, 3))
     model = onnx.load(directory / web.FILE)
@@ -293,7 +249,7 @@ def test_int8_is_taken_where_it_was_exported(photo_resnet: Run, graph: Graph, tm
     web.write(graph, tmp_path)
     small = onnx.load(tmp_path / web.FILE)
     assert "DequantizeLinear" in {node.op_type for node in small.graph.node}
-    assert [value.name for value in small.graph.output] == ["probabilities", network.EVIDENCE]
-    found = verify(photo_resnet, tmp_path, ["onnx-int8", "web"], graph.interface, force=True)
+    assert [value.name for value in small.graph.output] == ["probabilities", "unknown", network.EVIDENCE]
+    found = verify(photo_resnet, tmp_path, ["onnx-int8", "web"], graph.interface, temperature=1.5, force=True)
     assert found["web"].accuracy == found["onnx-int8"].accuracy
     assert "8-bit numbers" in (tmp_path / web.PAGE).read_text(encoding="utf-8")
