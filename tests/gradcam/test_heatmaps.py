@@ -88,6 +88,7 @@ def test_words_about_layers() -> None:
         layers.choose(model, "conv2_tan")
     with pytest.raises(UserError, match="^--layer fc3 keeps no places apart; the last one that .* is 'pool2'$"):
         layers.choose(model, "fc3")
-    flat = keras.Sequential([keras.Input((8,)), L.Dense(2)])
+    image = keras.Input((8, 8, 3))
+    flat = keras.Model(image, L.Dense(2)(L.Flatten()(image)))
     with pytest.raises(UserError, match="^no layer of this model keeps places apart, so there is nothing to show"):
         layers.choose(flat, None)
