@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
+import keras
 import numpy as np
 import onnx
 import pytest
@@ -91,6 +92,17 @@ def test_without_images_nothing_is_quantised(photo_resnet: Run) -> None:
     graph = replace(serving_graph(photo_resnet), calibration=calibration.nothing)
     with pytest.raises(CheckFailed, match="^litert-int8: there are no training images to measure activations on$"):
         next(graph.calibrated("litert-int8"))
+
+
+def test_an_operation_that_litert_lacks_is_named(photo_resnet: Run, tmp_path: Path) -> None:
+    image = keras.Input((24, 24, 3))
+    odd = keras.Model(image, keras.ops.arcsinh(keras.ops.mean(image, axis=(1, 2))))
+    graph = replace(serving_graph(photo_resnet), model=odd)
+    for form in ("litert", "litert-int8"):
+        with pytest.raises(CheckFailed) as error:
+            FORMATS[form].write(graph, tmp_path)
+        assert str(error.value) == f"{form}: the graph cannot be converted: LiteRT has no Asinh"
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow

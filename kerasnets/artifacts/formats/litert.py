@@ -5,7 +5,9 @@ Class names are in `labels.txt` of a ZIP archive at the file's end, where Tensor
 
 import io
 import os
+import re
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,12 +30,33 @@ _LABELS = "labels.txt"
 
 
 def write(graph: "Graph", directory: Path) -> None:
-    """Write model.tflite: signature `serving_default`, input `image`, outputs as the graph has them."""
+    """Write model.tflite: signature `serving_default`, input `image`, outputs as the graph has them.
+
+    Raises:
+        CheckFailed: LiteRT has no such operation.
+    """
+    save(converted(NAME, converter(graph).convert), graph, directory / FILE)
+
+
+def converted(form: str, convert: Callable[[], bytes]) -> bytes:
+    """Return what a conversion makes, with what it prints off the screen.
+
+    Raises:
+        CheckFailed: the converter refused the graph; names the operations that LiteRT lacks.
+    """
     from kerasnets.console import hidden_stderr
+    from kerasnets.errors import CheckFailed, UserError
 
     with hidden_stderr():
-        content = converter(graph).convert()
-    save(content, graph, directory / FILE)
+        try:
+            return convert()
+        except (CheckFailed, UserError):  # of the images by which it measures
+            raise
+        except Exception as error:  # the converter's own class is not public
+            failure = error
+    missing = list(dict.fromkeys(re.findall(r"'tf\.(\w+)' op is neither", str(failure))))
+    reason = f"LiteRT has no {', '.join(missing)}" if missing else str(failure).split("\n")[0]
+    raise CheckFailed(f"{form}: the graph cannot be converted: {reason}") from failure
 
 
 def converter(graph: "Graph") -> Any:

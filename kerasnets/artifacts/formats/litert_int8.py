@@ -28,12 +28,12 @@ INDEPENDENT_OF = litert.INDEPENDENT_OF
 
 
 def write(graph: "Graph", directory: Path) -> None:
-    """Write model.int8.tflite, with the interface of model.tflite."""
-    from kerasnets.console import hidden_stderr
+    """Write model.int8.tflite, with the interface of model.tflite.
 
-    with hidden_stderr():
-        content = _quantized(graph)
-    litert.save(content, graph, directory / FILE)
+    Raises:
+        CheckFailed: LiteRT has no such operation, or there are no images to measure activations on.
+    """
+    litert.save(litert.converted(NAME, lambda: _quantized(graph)), graph, directory / FILE)
 
 
 def _quantized(graph: "Graph") -> bytes:
