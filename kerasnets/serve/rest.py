@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 import uvicorn
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response
 from kserve.protocol.dataplane import DataPlane
 from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 from kserve.protocol.rest.server import RESTServer, metrics_handler
@@ -88,7 +88,6 @@ class Rest(RESTServer):
 
     def _register_endpoints(self, app: FastAPI) -> None:
         routes = Routes(self._state)
-        router = APIRouter()
         model, version = "/models/{name}", "/models/{name}/versions/{version}"
         get: dict[str, Callable[..., Any]] = {
             "/": routes.live,
@@ -107,12 +106,11 @@ class Rest(RESTServer):
             f"/v2{model}/ready": routes.model_ready,
             f"/v2{version}/ready": routes.model_ready,
         }
-        for path, handler in get.items():
-            router.add_api_route(path, handler, methods=["GET"], response_model=None)
         for path in (model, version):
-            router.add_api_route(f"/v1{path}:predict", routes.predict, methods=["POST"], response_model=None)
-            router.add_api_route(f"/v2{path}/infer", routes.infer, methods=["POST"], response_model=None)
-        app.include_router(router)
+            app.add_route(f"/v1{path}:predict", routes.predict, methods=["POST"])
+            app.add_route(f"/v2{path}/infer", routes.infer, methods=["POST"])
+        for path, handler in get.items():
+            app.add_route(path, handler, methods=["GET"])
 
 
 class Routes:
@@ -121,45 +119,47 @@ class Routes:
     def __init__(self, state: State) -> None:
         self._state = state
 
-    async def live(self) -> Response:
+    async def live(self, request: Request) -> Response:
         """Say that the process answers."""
         return _json({"live": True})
 
-    async def ready(self) -> Response:
+    async def ready(self, request: Request) -> Response:
         """Say whether requests should be sent here."""
         return _json({"ready": not self._state.draining}, 503 if self._state.draining else 200)
 
-    async def server(self) -> Response:
+    async def server(self, request: Request) -> Response:
         """Name the server and what it can do."""
         return _json(server_metadata())
 
-    async def list(self) -> Response:
+    async def list(self, request: Request) -> Response:
         """Name the models."""
         return _json({"models": self._state.repository.names()})
 
-    async def status(self, name: str, version: str = "") -> Response:
+    async def status(self, request: Request) -> Response:
         """Say which versions of a model there are, as TensorFlow Serving does."""
-        found = self._state.repository.find(name, version)
-        return _json(v1.status({found.opened.version: found} if version else self._state.repository.versions(name)))
+        found = self._found(request)
+        one = "version" in request.path_params
+        versions = self._state.repository.versions(found.opened.name)
+        return _json(v1.status({found.opened.version: found} if one else versions))
 
-    async def signatures(self, name: str, version: str = "") -> Response:
+    async def signatures(self, request: Request) -> Response:
         """Describe inputs and outputs, as TensorFlow Serving does."""
-        return _json(v1.metadata(self._state.repository.find(name, version)))
+        return _json(v1.metadata(self._found(request)))
 
-    async def metadata(self, name: str, version: str = "") -> Response:
+    async def metadata(self, request: Request) -> Response:
         """Describe inputs and outputs, as the Open Inference Protocol does."""
-        found = self._state.repository.find(name, version)
-        return _json(v2.metadata(found, list(self._state.repository.versions(name))))
+        found = self._found(request)
+        return _json(v2.metadata(found, list(self._state.repository.versions(found.opened.name))))
 
-    async def model_ready(self, name: str, version: str = "") -> Response:
+    async def model_ready(self, request: Request) -> Response:
         """Say whether a model can be asked."""
-        found = self._state.repository.find(name, version)
+        found = self._found(request)
         ready = await found.healthy() and not self._state.draining
-        return _json({"name": name, "ready": ready}, 200 if ready else 503)
+        return _json({"name": found.opened.name, "ready": ready}, 200 if ready else 503)
 
-    async def predict(self, request: Request, name: str, version: str = "") -> Response:
+    async def predict(self, request: Request) -> Response:
         """Answer a request of TensorFlow Serving's protocol."""
-        served, limits = self._state.repository.find(name, version), self._state.limits
+        served, limits = self._found(request), self._state.limits
         with Place(self._state.room) as place:
             content = await body.read(request, limits, place)
             with answering_time(limits):
@@ -168,9 +168,9 @@ class Routes:
                     answer = await served.ask(question)
             return await self._encoded(answer, lambda: _json(v1.answer(answer, rows)))
 
-    async def infer(self, request: Request, name: str, version: str = "") -> Response:
+    async def infer(self, request: Request) -> Response:
         """Answer a request of the Open Inference Protocol."""
-        served, limits = self._state.repository.find(name, version), self._state.limits
+        served, limits = self._found(request), self._state.limits
         with Place(self._state.room) as place:
             content = await body.read(request, limits, place)
             length = _json_length(request.headers.get(v2.HEADER_LENGTH), len(content))
@@ -179,6 +179,9 @@ class Routes:
                     asked = await self._parsed(length, partial(v2.Infer, content, length, served, limits, place))
                     answer = await served.ask(asked.question)
             return await self._encoded(answer, lambda: _tensors(*asked.answer(answer)))
+
+    def _found(self, request: Request) -> Served:
+        return self._state.repository.find(request.path_params["name"], request.path_params.get("version"))
 
     async def _parsed(self, size: int, parse: Callable[[], Any]) -> Any:
         """Return what `parse` makes of so many bytes of JSON: of many, in a thread and alone."""
