@@ -138,7 +138,7 @@ def _forms(manifest: Manifest) -> tuple[dict[str, tuple[Any, Path]], dict[str, s
     """Return what can be run, each with its directory, and why the rest cannot."""
     forms: dict[str, tuple[Any, Path]] = {}
     left_out: dict[str, str] = {}
-    run = Path(manifest.document["run"].get("path", ""))
+    run = Path(str(manifest.document["run"].get("path", "/")))
     if (run / keras_reader.FILE).is_file() and Run.open(run).labels == manifest.labels:
         forms[KERAS] = (keras_reader, run)
     else:

@@ -22,7 +22,7 @@ def document(manifest: Manifest) -> dict[str, Any]:
 def head(manifest: Manifest) -> Iterator[str]:
     """Yield lines about a version as a whole."""
     found = manifest.complete
-    data, model = found["run"]["config"].get("data", {}), found["run"]["config"].get("model", {})
+    data, model = (_mapping(found["run"]["config"].get(key)) for key in ("data", "model"))
     yield f"{found['name']}, version {found['version']}: {manifest.directory}"
     yield f"{model.get('name')}, trained on {data.get('path') or data.get('source')}; published {found['created']}"
     if "rollback_of" in found:
@@ -39,6 +39,11 @@ def head(manifest: Manifest) -> Iterator[str]:
     model_dir = manifest.directory.parent
     if store.is_name(model_dir.name) and (stale := beside.outdated(model_dir)):
         yield f"beside it: {', '.join(stale)} missing or out of date; the next export, prune or rollback mends that"
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    """Return a section of a config, which may be anybody's."""
+    return value if isinstance(value, dict) else {}
 
 
 def _changed(manifest: Manifest) -> str | None:

@@ -90,6 +90,13 @@ def of(path: Path) -> list[Version]:
     """Return the lines about one model: its versions, lowest first, then what is left behind in it."""
     if not store.is_name(path.name):
         return [_odd(path, path, "no model: its name has other characters than letters, digits, dot, dash, underscore")]
+    try:
+        return _inside(path)
+    except OSError as error:
+        return [_odd(path, path, f"unreadable: {error.strerror}")]
+
+
+def _inside(path: Path) -> list[Version]:
     numbered = sorted((p for p in path.iterdir() if store.is_version(p.name) and p.is_dir()), key=lambda p: int(p.name))
     served = max(store.versions(path), default=None)
     found = [_version(path, version, SERVED if int(version.name) == served else PUBLISHED) for version in numbered]

@@ -88,6 +88,35 @@ def test_list_as_a_table(root: Path) -> None:
     assert first[2:7] == ["savedmodel,", "onnx", "0.0", "MB", "51.00%"] and first[-3:] == ["20", "days", "published"]
 
 
+def test_a_directory_that_cannot_be_read_is_listed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(path: Path) -> list[int]:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("kerasnets.stores.summary._inside", refused)
+    assert {row["state"] for row in said("list", root)["versions"][:3]} == {"unreadable: Permission denied"}
+
+
+def test_manifests_of_somebody_else_are_refused_in_a_sentence(tmp_path: Path) -> None:
+    publish(tmp_path), publish(tmp_path)
+    path = tmp_path / "m" / "2" / "manifest.json"
+    document = json.loads(path.read_text())
+    document["run"]["config"] = {"data": "x", "model": 3}
+    path.write_text(json.dumps(document))
+    assert "None, trained on None" in call("show", tmp_path / "m").stdout
+    document["outputs"]["image"] = {'a" }': {"dtype": "float32", "shape": [None, 3]}}
+    path.write_text(json.dumps(document))
+    call("prune", tmp_path, "--keep", "1", "--yes")
+    assert 'name: "a\\" }"' in (tmp_path / "m" / "config.pbtxt").read_text()
+    document["outputs"]["image"] = {"a": {"dtype": "complex64", "shape": [None, 3]}}
+    path.write_text(json.dumps(document))
+    with pytest.raises(UserError, match="^config.pbtxt: 'a' is of complex64; exports have float32, "):
+        beside.refresh(tmp_path / "m")
+    del document["outputs"]
+    path.write_text(json.dumps(document))
+    with pytest.raises(UserError, match="2/manifest.json is damaged: there is no outputs$"):
+        call("show", tmp_path / "m")
+
+
 def test_list_of_an_empty_store(tmp_path: Path) -> None:
     assert call("list", tmp_path).stdout == f"no models in {tmp_path}\n"
 

@@ -3,7 +3,10 @@
 Source: the ModelConfig message of triton-inference-server/common, protobuf/model_config.proto.
 """
 
+import json
 from typing import Any
+
+from kerasnets.errors import UserError
 
 MAX_BATCH_SIZE = 64
 QUEUE_MICROSECONDS = 500
@@ -41,8 +44,18 @@ def _tensor(kind: str, name: str, spec: dict[str, Any], *more: str) -> str:
     sizes = spec["shape"][1:]
     dims = ", ".join("-1" if size is None else str(size) for size in sizes or [1])
     shape = [] if sizes else ["reshape: { shape: [ ] }"]
-    fields = [f'name: "{name}"', f"data_type: {_TYPES[spec['dtype']]}", f"dims: [ {dims} ]", *shape, *more]
+    fields = [f"name: {_quoted(name)}", f"data_type: {_type(name, spec)}", f"dims: [ {dims} ]", *shape, *more]
     return "\n".join([f"{kind} [ {{", *(f"  {field}" for field in fields), "} ]"])
+
+
+def _quoted(name: str) -> str:
+    return json.dumps(name, ensure_ascii=False)
+
+
+def _type(name: str, spec: dict[str, Any]) -> str:
+    if spec["dtype"] not in _TYPES:
+        raise UserError(f"config.pbtxt: '{name}' is of {spec['dtype']}; exports have {', '.join(_TYPES)}")
+    return _TYPES[spec["dtype"]]
 
 
 def _warmup(name: str, spec: dict[str, Any], size: tuple[int, int]) -> str:
@@ -55,8 +68,8 @@ def _warmup(name: str, spec: dict[str, Any], size: tuple[int, int]) -> str:
             '  name: "a picture of noise"',
             "  batch_size: 1",
             "  inputs {",
-            f'    key: "{name}"',
-            f"    value {{ data_type: {_TYPES[spec['dtype']]} dims: [ {dims} ] random_data: true }}",
+            f"    key: {_quoted(name)}",
+            f"    value {{ data_type: {_type(name, spec)} dims: [ {dims} ] random_data: true }}",
             "  }",
             "} ]",
         ]

@@ -1,5 +1,6 @@
 """The model card: what it says, what other people's words cannot do to it, and its requests, which run."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -98,6 +99,26 @@ def test_the_card_s_python_runs(both: Path, photos: Path, tmp_path: Path) -> Non
     label, probability = done.stdout.split()
     assert label in ("astronaut", "chelsea", "coffee", "rocket")
     assert 0.25 <= float(probability) <= 1
+
+
+@pytest.mark.slow
+def test_the_card_s_python_for_litert_and_openvino_runs(photo_resnet: Run, photos: Path, tmp_path: Path) -> None:
+    from kerasnets.artifacts.formats import FORMATS
+    from kerasnets.artifacts.graph import serving_graph
+    from kerasnets.artifacts.kit import requests
+
+    graph, said = serving_graph(photo_resnet), []
+    (tmp_path / "manifest.json").write_text(json.dumps({"labels": list(photo_resnet.labels)}))
+    shutil.copy(next((photos / "coffee").iterdir()), tmp_path / "photo.jpg")
+    image = {"image": {"image": {"dtype": "float32", "shape": [None, None, None, 3]}}}
+    for form in ("litert", "openvino"):
+        FORMATS[form].write(graph, tmp_path)
+        text = "\n".join(requests.section({"name": "photos", "version": 1, "formats": [form], "inputs": image}))
+        line = [sys.executable, "-I", "-c", text.split("```python\n")[1].split("```")[0]]
+        done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60)
+        label, probability = done.stdout.split()
+        said.append((label, round(float(probability), 3)))
+    assert said[0] == said[1] and said[0][0] in photo_resnet.labels
 
 
 def _python(version: Path) -> list[str]:
