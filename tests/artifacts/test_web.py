@@ -204,6 +204,26 @@ def test_on_a_phone_and_in_the_dark(width: int, scheme: str, tab: Page, server: 
 
 @pytest.mark.slow
 @in_chromium
+def test_dropped_and_pasted_pictures_are_taken(tab: Page, server: Server) -> None:
+    ready(tab, server)
+    pictures = golden.pictures()
+    for name, event in (
+        ("size-13x11.png", "new DragEvent('drop', { dataTransfer: given, bubbles: true, cancelable: true })"),
+        ("size-7x5.jpg", "new ClipboardEvent('paste', { clipboardData: given, bubbles: true })"),
+    ):
+        content = base64.b64encode(pictures[name]).decode()
+        bytes_of = f"Uint8Array.from(atob('{content}'), (letter) => letter.charCodeAt(0))"
+        given = f"const given = new DataTransfer(); given.items.add(new File([{bytes_of}], '{name}'));"
+        tab.evaluate(f"(() => {{ {given} document.body.dispatchEvent({event}); }})()")
+        size = name.partition(".")[0].removeprefix("size-").replace("x", " x ")
+        wait(tab, f"document.getElementById('caption').textContent.endsWith('of {size}.')")
+    tab.evaluate("document.body.dispatchEvent(new ClipboardEvent('paste', { clipboardData: new DataTransfer() }))")
+    tab.evaluate("dispatchEvent(new DragEvent('drop', { dataTransfer: new DataTransfer(), cancelable: true }))")
+    wait(tab, "document.getElementById('error').textContent.startsWith('That was no picture.')")
+
+
+@pytest.mark.slow
+@in_chromium
 def test_words_for_what_goes_wrong(tab: Page, server: Server, directory: Path, tmp_path: Path) -> None:
     ready(tab, server)
     (tmp_path / "notes.txt").write_text("no picture")
@@ -243,13 +263,33 @@ def test_the_folder_is_verified_like_the_other_formats(
         check.check(web, runner, reference, Feed(), directory, images)
 
 
+@pytest.fixture(scope="module")
+def small(graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A version's directory with the int8 file and the web folder made of it."""
+    found = tmp_path_factory.mktemp("small")
+    onnx_int8.write(graph, found)
+    web.write(graph, found)
+    return found
+
+
 @pytest.mark.slow
-def test_int8_is_taken_where_it_was_exported(photo_resnet: Run, graph: Graph, tmp_path: Path) -> None:
-    onnx_int8.write(graph, tmp_path)
-    web.write(graph, tmp_path)
-    small = onnx.load(tmp_path / web.FILE)
-    assert "DequantizeLinear" in {node.op_type for node in small.graph.node}
-    assert [value.name for value in small.graph.output] == ["probabilities", "unknown", network.EVIDENCE]
-    found = verify(photo_resnet, tmp_path, ["onnx-int8", "web"], graph.interface, temperature=1.5, force=True)
+def test_int8_is_taken_where_it_was_exported(photo_resnet: Run, graph: Graph, small: Path) -> None:
+    model = onnx.load(small / web.FILE)
+    assert "DequantizeLinear" in {node.op_type for node in model.graph.node}
+    assert [value.name for value in model.graph.output] == ["probabilities", "unknown", network.EVIDENCE]
+    found = verify(photo_resnet, small, ["onnx-int8", "web"], graph.interface, temperature=1.5, force=True)
     assert found["web"].accuracy == found["onnx-int8"].accuracy
-    assert "8-bit numbers" in (tmp_path / web.PAGE).read_text(encoding="utf-8")
+    assert "8-bit numbers" in (small / web.PAGE).read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+@in_chromium
+def test_int8_answers_in_the_browser_as_in_python(tab: Page, small: Path) -> None:
+    server, runner = Server(small / "web"), onnx_format.read(small / onnx_int8.FILE)
+    ready(tab, server)
+    pictures = dict(list(golden.pictures().items())[::6])
+    for name, found in answers(tab, pictures).items():
+        expected = runner(decode.pillow(pictures[name], 3)[np.newaxis])[0]
+        assert np.abs(np.array(found["probabilities"]) - expected).max() <= 1e-3, name
+        assert np.argmax(found["probabilities"]) == expected.argmax(), name
+    server.close()
