@@ -142,3 +142,13 @@ def test_damaged_answers_are_refused(published: Published, tmp_path: Path) -> No
 
     with pytest.raises(UserError, match=r"image.npy is damaged: it is no float32 array \[53, 4\]$"):
         failures(rewritten(published, tmp_path / "1", cut))
+
+
+def test_a_device_in_place_of_a_picture_is_not_read(published: Published, tmp_path: Path) -> None:
+    def device(copy: Path, document: dict[str, Any]) -> None:
+        path = copy / "assets" / "golden" / "mode-1.png"
+        path.unlink()
+        path.symlink_to("/dev/zero")
+
+    with pytest.raises(UserError, match="mode-1.png is missing or no file$"):
+        failures(rewritten(published, tmp_path / "1", device))

@@ -83,7 +83,13 @@ class Golden:
         )
 
 
+def _check_file(path: Path) -> None:
+    if not path.is_file():  # nor a device or a pipe, which would never end
+        raise UserError(f"{path} is missing or no file")
+
+
 def _picture(path: Path) -> bytes:
+    _check_file(path)
     try:
         if path.stat().st_size > _LARGEST_PICTURE:
             raise UserError(f"{path} is damaged: a golden image has at most {_LARGEST_PICTURE >> 20} MiB")
@@ -93,6 +99,7 @@ def _picture(path: Path) -> bytes:
 
 
 def _array(path: Path, shape: tuple[int, ...], dtype: type[np.floating] = np.float32) -> np.ndarray:
+    _check_file(path)
     try:
         # mapped, so that nothing is read of a file whose header promises more than it should
         found = np.load(path, mmap_mode="r", allow_pickle=False)
