@@ -14,6 +14,9 @@ import pytest
 import requests
 from serving import Connection, Load, Server, publish, tensor_request
 
+from kerasnets.errors import UserError
+from kerasnets.serve.command import serve
+
 pytestmark = pytest.mark.slow
 IMAGES = np.random.default_rng(0).integers(0, 256, (1, 24, 24, 3)).astype(np.float32)
 
@@ -97,11 +100,16 @@ def test_one_version_of_one_model_is_served_alone(version: Path, store: Path) ->
         (["{store}", "--version", "8"], "--version goes with one --model NAME"),
         (["{store}/birds"], "{store}/birds is a model, not a store; give {store} --model birds"),
         (["{store}x"], "model store {store}x does not exist"),
-        (["{store}", "--model", "birds", "--format", "onnx-int8"], "holds savedmodel, onnx, not onnx-int8"),
     ],
 )
 def test_what_cannot_be_served_is_said_in_one_sentence(store: Path, words: list[str], sentence: str) -> None:
-    line = [sys.executable, "-m", "kerasnets", "serve", *(word.format(store=store) for word in words)]
+    with pytest.raises(UserError) as error:
+        serve.main([word.format(store=store) for word in words], standalone_mode=False)
+    assert sentence.format(store=store) in str(error.value)
+
+
+def test_a_format_that_is_not_there_ends_the_start(store: Path) -> None:
+    line = [sys.executable, "-m", "kerasnets", "serve", str(store), "--format", "onnx-int8"]
     done = subprocess.run([*line, "--port", "0", "--grpc-port", "0"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert sentence.format(store=store) in done.stderr.splitlines()[-1]
+    assert "holds savedmodel, onnx, not onnx-int8" in done.stderr.splitlines()[-1]
