@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kerasnets.artifacts import store
+from kerasnets.artifacts.manifest import Manifest
 from kerasnets.console import err
 from kerasnets.errors import CheckFailed, UserError
 from kerasnets.serve.metrics import Metrics
@@ -50,6 +51,10 @@ class Choice:
         except OSError:
             return []
 
+    def holds(self, name: str, number: int) -> bool:
+        """Say whether a version holds the format; raises UserError where its manifest cannot be read."""
+        return self.form in Manifest.read(self.store / name / str(number)).formats
+
     def check(self) -> None:
         """Raise UserError unless there is something to serve; names the nearest."""
         if not self.store.is_dir():
@@ -75,19 +80,24 @@ class Watcher:
         """Version that could not be opened -> when its manifest was written: another may stand there later."""
 
     async def begin(self) -> None:
-        """Open all models.
+        """Open all models; of those that are not named, all that hold the format.
 
         Raises:
-            UserError: the highest version of one cannot be opened; of several that are named, any.
+            UserError: the highest version of one cannot be opened, or there is none to serve.
             CheckFailed: likewise, as a file of it is not the one that was published.
         """
         for name in self._choice.names():
             first, *others = self._choice.numbers(name)
+            if not self._choice.models and not self._choice.holds(name, first):
+                await self._tried(name, first)
+                continue
             found = {first: await self._open(name, first)}
             for number in others:
                 if len(found) < self._choice.keep or self._choice.versions:
                     found |= await self._tried(name, number)
             self._repository.put(name, found)
+        if not self._repository.names():
+            raise UserError(f"no model in {self._choice.store} holds {self._choice.form}")
 
     async def run(self, seconds: float) -> None:
         """Look again every so many seconds, until cancelled."""

@@ -108,8 +108,10 @@ def test_what_cannot_be_served_is_said_in_one_sentence(store: Path, words: list[
     assert sentence.format(store=store) in str(error.value)
 
 
-def test_a_format_that_is_not_there_ends_the_start(store: Path) -> None:
+def test_a_format_that_no_model_holds_ends_the_start(store: Path) -> None:
     line = [sys.executable, "-m", "kerasnets", "serve", str(store), "--format", "onnx-int8"]
     done = subprocess.run([*line, "--port", "0", "--grpc-port", "0"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "holds savedmodel, onnx, not onnx-int8" in done.stderr.splitlines()[-1]
+    assert done.stderr.splitlines()[-1] == f"Error: no model in {store} holds onnx-int8"
+    for name in ("birds: version 7", "flowers: version 3"):
+        assert f"{name} is not served: " in done.stderr and "holds savedmodel, onnx, not onnx-int8" in done.stderr
