@@ -3,7 +3,7 @@
     python tests/proofs/speed.py FOLDER [--only resnet20|resnet50] [--rounds N]
 
 Exports every format that can be written here, then runs `kerasnets benchmark model`; tables go to stdout, charts to
-FOLDER. What an untrained network answers does not change what it costs; its accuracy means nothing and is not shown.
+FOLDER. What an untrained network answers does not change what it costs; its accuracy means nothing.
 """
 
 import argparse
