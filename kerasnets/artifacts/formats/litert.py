@@ -131,7 +131,7 @@ class LiteRtRunner:
     def outputs(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Map raw pixels `[N, H, W, C]` to every output, by its name; the signature makes room for their size."""
         dtype = self._run.get_input_details()["image"]["dtype"]
-        found: dict[str, np.ndarray] = self._run(image=images.astype(dtype))
+        found: dict[str, np.ndarray] = self._run(image=images.astype(dtype, copy=False))
         return found
 
     def __call__(self, images: np.ndarray) -> np.ndarray:

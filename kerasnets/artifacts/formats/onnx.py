@@ -116,7 +116,7 @@ class OnnxRunner:
         """Map raw pixels `[N, H, W, C]` to every output, by its name."""
         dtype = _DTYPES[self._session.get_inputs()[0].type]
         found = [value.name for value in self._session.get_outputs()]
-        return dict(zip(found, self._session.run(found, {"image": images.astype(dtype)}), strict=True))
+        return dict(zip(found, self._session.run(found, {"image": images.astype(dtype, copy=False)}), strict=True))
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Map raw pixels `[N, H, W, C]` to probabilities `[N, K]`."""

@@ -102,7 +102,7 @@ class SavedModelRunner:
     def outputs(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Map raw pixels `[N, H, W, C]` to every output of the `image` endpoint, by its name."""
         dtype = self.signatures["image"]["inputs"]["image"]["dtype"]
-        found = self._loaded.signatures[SIGNATURES["image"]](image=self._tf.constant(images.astype(dtype)))
+        found = self._loaded.signatures[SIGNATURES["image"]](image=self._tf.constant(images.astype(dtype, copy=False)))
         return {name: tensor.numpy() for name, tensor in found.items()}
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
@@ -125,7 +125,7 @@ class SavedModelRunner:
         """
         dtype = self.signatures["explain"]["inputs"]["image"]["dtype"]
         call = self._loaded.signatures[SIGNATURES["explain"]]
-        outputs = call(image=self._tf.constant(images.astype(dtype)), classes=self._tf.constant(classes))
+        outputs = call(image=self._tf.constant(images.astype(dtype, copy=False)), classes=self._tf.constant(classes))
         return {name: tensor.numpy() for name, tensor in outputs.items()}
 
 
