@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 # Two processes share the tests, file by file: more of them would only wait for each other's TensorFlow.
 WORKERS := -n 2 --dist loadfile
 
-.PHONY: help setup train test test-fast lint format goldens proof-build proof-decode proof-digits proof-doctor proof-parity proof-resume proof-scale proof-serve proof-variants proof-workers test-triton \
+.PHONY: help setup train test test-fast lint format goldens proof-build proof-decode proof-digits proof-doctor proof-parity proof-resume proof-scale proof-serve proof-speed proof-variants proof-workers test-triton \
 	clean
 
 help:  ## list the targets
@@ -94,7 +94,7 @@ TRITON := .venv-triton
 $(TRITON)/.installed: Makefile
 	@test -n "$(PYTHON)" || { echo "kerasnets needs Python 3.11, 3.12 or 3.13; name one: make PYTHON=/path/to/python3.12" >&2; exit 2; }
 	$(PYTHON) -m venv $(TRITON)
-	$(TRITON)/bin/python -m pip install --quiet --disable-pip-version-check 'numpy<2' nvidia-pytriton==0.7.0 onnxruntime
+	$(TRITON)/bin/python -m pip install --quiet --disable-pip-version-check 'numpy<2' nvidia-pytriton==0.7.0 onnxruntime==1.31.1
 	@touch $@
 
 test-triton: setup $(TRITON)/.installed  ## a version of ours in a real Triton (downloads nvidia-pytriton: an environment of its own)
@@ -106,7 +106,6 @@ proof-scale: setup  ## a million listed images: time to the first step, memory
 proof-serve: setup  ## the server under load against onnxruntime alone; versions, signals and attacks meanwhile (8 minutes)
 	$(BIN)/python tests/proofs/serve.py
 
-.PHONY: proof-speed
 proof-speed: setup  ## how fast each exported file of a ResNet-20 and a ResNet-50 answers; charts into docs/pictures
 	$(BIN)/python tests/proofs/speed.py docs/pictures
 

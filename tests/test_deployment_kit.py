@@ -46,7 +46,7 @@ def test_dockerfiles(path: Path) -> None:
             context = ROOT / STARTS_FROM.get(path.parent.name, f"export/{path.parent.name}")
             *sources, _ = rest.split()
             assert [word for word in sources if word != "." and not (context / word).exists()] == []
-    assert "docker build" in path.read_text() and "Not built here" in path.read_text()
+    assert "docker build" in path.read_text() and "Not built yet" in path.read_text()
 
 
 @pytest.mark.parametrize("path", COMPOSE, ids=[path.parent.name for path in COMPOSE])

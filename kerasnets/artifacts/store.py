@@ -23,6 +23,8 @@ from kerasnets.errors import CheckFailed, UserError, nearest
 MANIFEST = "manifest.json"
 INCOMING = ".incoming-"
 OUTGOING = ".outgoing-"
+_FILES = ("models.config",)
+"""Beside the models."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -98,6 +100,8 @@ def incoming(store: Path, name: str, version: int | None = None) -> Iterator[Inc
     """
     if not is_name(name):
         raise UserError(f"model name '{name}': use letters, digits, dot, dash and underscore, a letter or digit first")
+    if name in _FILES:
+        raise UserError(f"model name '{name}': a store has a file of that name for TensorFlow Serving; take another")
     model = store / name
     _make(store)
     with changing(model):

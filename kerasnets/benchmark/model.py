@@ -139,16 +139,16 @@ def _forms(manifest: Manifest) -> tuple[dict[str, tuple[Any, Path]], dict[str, s
     forms: dict[str, tuple[Any, Path]] = {}
     left_out: dict[str, str] = {}
     run = Path(str(manifest.document["run"].get("path", "/")))
-    if (run / keras_reader.FILE).is_file() and Run.open(run).labels == manifest.labels:
+    if (reason := _not_its_run(run, manifest)) is None:
         forms[KERAS] = (keras_reader, run)
     else:
-        left_out[KERAS] = f"the run that it was exported from is not at {run} any more"
+        left_out[KERAS] = reason
     for name in manifest.formats:
         form = FORMATS.get(name)
         if form is None:
             left_out[name] = "this kerasnets does not know the format"
-        elif not is_installed(form):
-            left_out[name] = f"needs {form.NEEDS[0]}" if form.NEEDS else ""
+        elif form.NEEDS is not None and not is_installed(form):
+            left_out[name] = f"needs {form.NEEDS[0]}"
         else:
             forms[name] = (form, manifest.directory)
     if not forms.keys() - {KERAS}:
@@ -156,6 +156,17 @@ def _forms(manifest: Manifest) -> tuple[dict[str, tuple[Any, Path]], dict[str, s
     for name in forms.keys() - {KERAS}:
         safety.ensure(FORMATS[name], manifest.directory)
     return forms, left_out
+
+
+def _not_its_run(run: Path, manifest: Manifest) -> str | None:
+    """Say why the directory is not that of the run that a version was exported from; None where it may be."""
+    if not (run / keras_reader.FILE).is_file():
+        return f"the run that it was exported from is not at {run} any more"
+    try:
+        found = Run.open(run)
+    except UserError as error:
+        return str(error)
+    return None if found.labels == manifest.labels else f"the run at {run} has other classes now"
 
 
 def _noise(manifest: Manifest, preprocessing: Preprocessing, shape: tuple[int, int, int]) -> np.ndarray:

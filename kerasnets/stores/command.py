@@ -134,9 +134,9 @@ def prune(
     wanted = None if name is None else model(root, name).name
     found = [version for version in versions(root) if wanted in (None, version.name)]
     doomed = pruning.choose(found, keep=keep, older_than=older_than, leftovers=leftovers)
+    total = pruning.freed(doomed)
     if yes:
         pruning.delete(doomed)
-    total = sum(each.bytes for each in doomed)
     if as_json:
         rows = [{**asdict(each), "path": str(each.path)} for each in doomed]
         emit_json({"schema": 1, "deleted": yes, "versions": rows, "bytes": total})
@@ -144,7 +144,8 @@ def prune(
     for each in doomed:
         out.print(f"{each.path}  {each.bytes / 1e6:,.1f} MB  {each.reason}")
     verb = "deleted" if yes else "would be deleted"
-    out.print(f"{len(doomed)} of {len(found)} {verb}, {total / 1e6:,.1f} MB")
+    room = "made" if yes else "would make"
+    out.print(f"{len(doomed)} of {len(found)} {verb}; that {room} {total / 1e6:,.1f} MB of room")
     if doomed and not yes:
         out.print("add --yes to delete them")
 

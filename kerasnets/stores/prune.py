@@ -1,5 +1,7 @@
 """Which versions are in the way, and their removal."""
 
+import stat
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -13,7 +15,7 @@ from kerasnets.stores.summary import LEFT_BEHIND, SERVED, Version
 
 @dataclass(frozen=True)
 class Doomed:
-    """What to delete, why, and how much room that makes."""
+    """What to delete, why, and how large it is."""
 
     path: Path
     reason: str
@@ -46,6 +48,19 @@ def choose(
     return [Doomed(Path(version.path), reasons[version.path], version.bytes) for version in wanted]
 
 
+def freed(doomed: Iterable[Doomed]) -> int:
+    """Return the bytes of room that deleting all of it makes: files that a version beside them shares stay."""
+    links: Counter[tuple[int, int]] = Counter()
+    found = {}
+    for file in (file for each in doomed for file in each.path.rglob("*")):
+        status = file.lstat()
+        if stat.S_ISREG(status.st_mode):
+            place = status.st_dev, status.st_ino
+            links[place] += 1
+            found[place] = status
+    return sum(status.st_size for place, status in found.items() if links[place] == status.st_nlink)
+
+
 def _is_link(version: Version) -> bool:
     """Say whether something on the way is a link: what it leads to is not ours to delete."""
     path = Path(version.path)
@@ -68,7 +83,8 @@ def delete(doomed: Iterable[Doomed]) -> None:
 
 
 def _delete(model: Path, paths: Sequence[Path]) -> None:
-    store.clean(model)
+    if any(not store.is_version(path.name) for path in paths):
+        store.clean(model)
     for path in paths:
         if not store.is_version(path.name) or not path.is_dir():
             continue

@@ -4,6 +4,7 @@ Source: the v1beta1 API of KServe (kserve/kserve, pkg/apis/serving/v1beta1).
 """
 
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -14,8 +15,12 @@ from kerasnets import __version__
 FILE = "inferenceservice.yaml"
 CLAIM = "models"
 """The persistent volume claim that holds the store."""
-_MOST = 50  # letters of a name: Kubernetes allows 63 in a DNS label, of which KServe takes some for its own
+_MOST = 40  # letters of a name: Kubernetes allows 63 in a DNS label, of which KServe takes some for its own
 _RESOURCES = {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "2", "memory": "2Gi"}}
+
+_LISTEN = ("--host", "0.0.0.0", "--port", "8080", "--linger", "5")  # noqa: S104  (in a pod)
+_GRACE = 45
+"""Seconds from SIGTERM to SIGKILL: what it lingers, the 30 s that a request may take, and some."""
 
 _HEAD = f"""\
 # {{name}} on KServe: take one of these, and put your claim or bucket in the place of pvc://{CLAIM}.
@@ -34,7 +39,9 @@ def services(name: str, formats: Sequence[str]) -> Iterator[dict[str, Any]]:
     if "savedmodel" in formats:
         yield _service(f"{label(name)}-tensorflow", _runtime("tensorflow", "v1", f"pvc://{CLAIM}/{name}"))
     if "onnx" in formats:
-        yield _service(f"{label(name)}-triton", _runtime("triton", "v2", f"pvc://{CLAIM}"))
+        triton = _runtime("triton", "v2", f"pvc://{CLAIM}")
+        triton["model"]["args"] = ["--exit-on-error=false"]  # the store may hold models that Triton does not take
+        yield _service(f"{label(name)}-triton", triton)
         yield _service(f"{label(name)}-kerasnets", _kerasnets(name))
 
 
@@ -63,16 +70,20 @@ def _kerasnets(name: str) -> dict[str, Any]:
     container = {
         "name": "kserve-container",
         "image": f"kerasnets-serve:{__version__}",
-        "args": ["serve", "/mnt/models", "--model", name, "--host", "0.0.0.0", "--port", "8080"],  # noqa: S104  (in a pod)
+        "args": ["serve", "/mnt/models", "--model", name, *_LISTEN],
         "env": [{"name": "STORAGE_URI", "value": f"pvc://{CLAIM}"}],
         "ports": [{"containerPort": 8080, "protocol": "TCP"}],
         "readinessProbe": {"httpGet": {"path": "/v2/health/ready", "port": 8080}},
         "resources": _RESOURCES,
     }
-    return {"containers": [container]}
+    return {"containers": [container], "terminationGracePeriodSeconds": _GRACE}
 
 
 def label(name: str) -> str:
-    """Return a model's name as a DNS label (RFC 1123): lower-case letters, digits and dashes, a letter first."""
+    """Return a model's name as a DNS label (RFC 1123): lower-case letters, digits and dashes, a letter first.
+
+    A name that is none gets a checksum, so that `a_b` and `a.b` have labels of their own.
+    """
     found = re.sub(r"[^a-z0-9]+", "-", name.lower())[:_MOST].strip("-")
-    return found if found[:1].isalpha() else f"model-{found}".rstrip("-")
+    found = found if found[:1].isalpha() else f"model-{found}".rstrip("-")
+    return found if found == name else f"{found}-{zlib.crc32(name.encode()):08x}"

@@ -63,15 +63,16 @@ def _encoded_request(name: str, port: int, body: str) -> str:
 def _triton(manifest: dict[str, Any]) -> Iterator[str]:
     name, dtype = manifest["name"], manifest["inputs"]["image"]["image"]["dtype"]
     kind = {"float32": "FP32", "uint8": "UINT8"}[dtype]
-    yield f"Triton ({_TRITON}; `export/triton` in kerasnets has a compose file), with `pip install tritonclient[http]`:"
-    yield fenced("sh", "tritonserver --model-repository=$PWD &")
+    client = "`pip install 'tritonclient[http]' pillow`"
+    yield f"Triton ({_TRITON}; `export/triton` in kerasnets has a compose file), with {client}:"
+    yield fenced("sh", "tritonserver --model-repository=$PWD --exit-on-error=false &")
     yield _python(
         manifest,
         "from tritonclient.http import InferenceServerClient, InferInput",
         f"""
-picture = InferInput("image", pixels.shape, "{kind}")
-picture.set_data_from_numpy(pixels)
-answer = InferenceServerClient("127.0.0.1:8000").infer("{name}", [picture])
+image = InferInput("image", pixels.shape, "{kind}")
+image.set_data_from_numpy(pixels)
+answer = InferenceServerClient("127.0.0.1:8000").infer("{name}", [image])
 probabilities = answer.as_numpy("probabilities")[0]
 print(open("{name}/labels.txt").read().splitlines()[probabilities.argmax()], probabilities.max())""",
     )

@@ -52,7 +52,7 @@ def test_kserve_s_classes_take_the_services(tmp_path: Path) -> None:
     (tmp_path / kserve.FILE).write_text(kserve.text("My.Photos_2", ("savedmodel", "onnx")))
     found = read("kserve", tmp_path / kserve.FILE)
     names = [service["metadata"]["name"] for service in found]
-    assert names == ["my-photos-2-tensorflow", "my-photos-2-triton", "my-photos-2-kerasnets"]
+    assert names == [f"my-photos-2-eebd39e4-{kind}" for kind in ("tensorflow", "triton", "kerasnets")]
     models = [service["spec"]["predictor"].get("model", {}) for service in found]
     assert [model.get("modelFormat", {}).get("name") for model in models] == ["tensorflow", "triton", None]
     assert [model.get("storageUri") for model in models] == ["pvc://models/My.Photos_2", "pvc://models", None]
@@ -60,10 +60,19 @@ def test_kserve_s_classes_take_the_services(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "label"),
-    [("photos", "photos"), ("Fashion.ResNet_20", "fashion-resnet-20"), ("9", "model-9"), ("a" * 80, "a" * 50)],
+    [
+        ("photos", "photos"),
+        ("Fashion.ResNet_20", "fashion-resnet-20-b93c172c"),
+        ("9", "model-9-8d076785"),
+        ("a" * 80, "a" * 40 + "-1a998d7d"),
+    ],
 )
 def test_names_on_kubernetes(name: str, label: str) -> None:
     assert kserve.label(name) == label
+
+
+def test_names_that_look_alike_have_services_of_their_own() -> None:
+    assert kserve.label("a_b") != kserve.label("a.b")
 
 
 def test_a_model_in_other_formats_has_no_service() -> None:
