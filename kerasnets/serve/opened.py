@@ -10,6 +10,7 @@ from kerasnets.artifacts.feed import Feed
 from kerasnets.artifacts.formats import Runner
 from kerasnets.artifacts.manifest import Manifest
 from kerasnets.data.preprocessing import Preprocessing
+from kerasnets.errors import UserError
 from kerasnets.inference.subject import open_runner
 from kerasnets.serve.question import SORTED, Answer
 
@@ -33,7 +34,7 @@ class Opened:
         """Open `<store>/<name>/<version>` and compute one image and a batch, so that the first request does not wait.
 
         Raises:
-            UserError: it cannot be read, or does not hold that format.
+            UserError: it cannot be read or computed, or does not hold that format.
             CheckFailed: a file is not the one that was published.
         """
         manifest = Manifest.read(directory)
@@ -50,8 +51,18 @@ class Opened:
             runner=runner,
         )
         for count in (1, batch):
-            opened.compute([np.zeros((count, *opened.preprocessing.image_size, opened.channels), np.uint8)])
+            opened._warm(count)
         return opened
+
+    def _warm(self, count: int) -> None:
+        images = np.zeros((count, *self.preprocessing.image_size, self.channels), np.uint8)
+        try:
+            self.compute([images])
+        except Exception as error:  # a runtime's own
+            raise UserError(
+                f"{self.name} version {self.version}: {self.form} cannot compute images of the shape "
+                f"{list(images.shape)}: {type(error).__name__}: {error}"
+            ) from error
 
     @property
     def channels(self) -> int:

@@ -8,11 +8,13 @@ from pathlib import Path
 from kerasnets.artifacts import store
 from kerasnets.artifacts.manifest import Manifest
 from kerasnets.console import err
-from kerasnets.errors import CheckFailed, UserError
+from kerasnets.errors import UserError
 from kerasnets.serve.metrics import Metrics
 from kerasnets.serve.opened import Opened
 from kerasnets.serve.repository import Repository
 from kerasnets.serve.served import Served
+
+_Stamp = frozenset[tuple[str, int, int]]
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,13 @@ class Choice:
         if self.models:
             return list(self.models)
         try:
-            return sorted(path.name for path in self.store.iterdir() if store.versions(path))
+            there = sorted(path.name for path in self.store.iterdir() if store.is_name(path.name))
         except OSError:  # on its way out or in: what was loaded is served on
             return []
+        return [name for name in there if self.numbers(name)]
 
     def numbers(self, name: str) -> list[int]:
-        """Return the versions of a model that may be served, the best first."""
+        """Return the versions of a model that may be served, the best first; none where they cannot be read."""
         if self.versions:
             return sorted(self.versions, reverse=True)
         try:
@@ -76,8 +79,10 @@ class Watcher:
     ) -> None:
         self._choice, self._repository, self._metrics = choice, repository, metrics
         self._batch, self._serve = batch, serve
-        self._failed: dict[Path, int] = {}
-        """Version that could not be opened -> when its manifest was written: another may stand there later."""
+        self._failed: dict[Path, _Stamp] = {}
+        """Version that could not be opened -> its files then: they may be others later, or may still be coming."""
+        self._said: dict[Path, str] = {}
+        """Version that could not be opened -> what was said of it."""
 
     async def begin(self) -> None:
         """Open all models; of those that are not named, all that hold the format.
@@ -119,22 +124,36 @@ class Watcher:
             err.print(f"{name}: now serving version {', '.join(map(str, sorted(found)))}")
 
     async def _tried(self, name: str, number: int) -> dict[int, Served]:
-        """Return the version, or nothing and say why: once for each manifest."""
+        """Return the version, or nothing and say why: once, until its files are others."""
         directory = self._choice.store / name / str(number)
         try:
-            written = (directory / store.MANIFEST).stat().st_mtime_ns
+            stamp = await asyncio.to_thread(_stamp, directory)
         except OSError:  # taken away since it was listed
             return {}
-        if self._failed.get(directory) == written:
+        if self._failed.get(directory) == stamp:
             return {}
         try:
-            return {number: await self._open(name, number)}
-        except (UserError, CheckFailed) as error:
-            self._failed[directory] = written
-            self._metrics.failed(name)
-            err.print(f"{name}: version {number} is not served: {error}")
+            found = await self._open(name, number)
+        except Exception as error:  # whatever is wrong with it, those that are served go on
+            if not isinstance(error, OSError):  # which may pass, and is tried again
+                self._failed[directory] = stamp
+            self._report(directory, f"{name}: version {number} is not served: {error}")
             return {}
+        self._said.pop(directory, None)
+        return {number: found}
+
+    def _report(self, directory: Path, sentence: str) -> None:
+        if self._said.get(directory) != sentence:
+            self._said[directory] = sentence
+            self._metrics.failed(directory.parent.name)
+            err.print(sentence)
 
     async def _open(self, name: str, number: int) -> Served:
         directory = self._choice.store / name / str(number)
         return self._serve(await asyncio.to_thread(Opened.open, directory, self._choice.form, self._batch))
+
+
+def _stamp(directory: Path) -> _Stamp:
+    """Return each file's path, size and time of its last change; raises OSError where there is no manifest."""
+    found = ((str(path), path.stat()) for path in (directory / store.MANIFEST, *directory.rglob("*")))
+    return frozenset((path, stat.st_size, stat.st_ctime_ns) for path, stat in found)
