@@ -41,6 +41,8 @@ def protocol(limits: Limits) -> type[HttpToolsProtocol]:
                 self._header_bytes += len(data)
                 if self._header_bytes > _HEADERS:
                     self._refuse(b"431 Request Header Fields Too Large", f"headers of more than {_HEADERS:,} bytes")
+            if (self.cycle is None or self.cycle.response_complete) and not self.transport.is_closing():
+                self._start("headers")  # uvicorn has stopped its own timer, whatever came
 
         def on_message_begin(self) -> None:
             super().on_message_begin()
