@@ -7,6 +7,7 @@ the next batch. Only when it is idle does an image wait, for a short time, for o
 import asyncio
 import time
 from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -40,16 +41,15 @@ class Batcher:
         self._came = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="compute")
 
-    async def __call__(self, opened: Opened, pixels: np.ndarray) -> Answer:
-        """Return the artefact's outputs for raw pixels `[n, H, W, C]`, of any n.
+    async def __call__(self, opened: Opened, parts: list[np.ndarray]) -> Answer:
+        """Return the artefact's outputs for raw pixels, part after part, each `[n, H, W, C]` of any n and size.
 
         Raises:
             Busy: too many images are waiting.
         """
-        if self._images + len(pixels) > self._limits.queue:
+        if self._images + sum(map(len, parts)) > self._limits.queue:
             raise Busy(f"{self._images} images are waiting; send it again later")
-        step = min(self._limits.batch, self._fitting(pixels))
-        answers = [self._put(opened, pixels[i : i + step]) for i in range(0, len(pixels), step)]
+        answers = [self._put(opened, piece) for part in parts for piece in self._pieces(part)]
         try:
             found = await asyncio.gather(*answers)
         finally:
@@ -82,6 +82,11 @@ class Batcher:
     def _fitting(self, pixels: np.ndarray) -> int:
         """Return how many images of this size may be computed together."""
         return max(1, self._limits.pixels // (pixels.shape[1] * pixels.shape[2]))
+
+    def _pieces(self, pixels: np.ndarray) -> Iterator[np.ndarray]:
+        """Cut images of one size into batches."""
+        step = min(self._limits.batch, self._fitting(pixels))
+        return (pixels[i : i + step] for i in range(0, len(pixels), step))
 
     def _put(self, opened: Opened, pixels: np.ndarray) -> "asyncio.Future[Answer]":
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()

@@ -22,6 +22,8 @@ def size(encoded: bytes, most: int) -> int:
     kind = rules.kind(encoded)
     if kind is None:
         return 0
+    if kind == "PNG":  # as the decoder reads it; Pillow would unpack texts and profiles on its way
+        return _within(rules.big(encoded, 16, 4) * rules.big(encoded, 20, 4), most)
     try:
         with Image.open(io.BytesIO(encoded), formats=(kind,)) as image:
             found = image.width * image.height
@@ -29,10 +31,15 @@ def size(encoded: bytes, most: int) -> int:
         found = rules.MAX_PIXELS
     except Exception:  # whatever Pillow's plugins raise of a broken file: the decoder has the words for it
         return 0
-    if found > most:
-        raise Refused(f"an image of more than {most:,} pixels")
+    _within(found, most)
     if kind == "JPEG" and found * encoded.count(b"\xff\xda") > _SCANS * most:
         raise Refused("a JPEG of too many scans for its size")
+    return found
+
+
+def _within(found: int, most: int) -> int:
+    if found > most:
+        raise Refused(f"an image of more than {most:,} pixels")
     return found
 
 

@@ -1,8 +1,9 @@
 """A version behind KServe's `Model`: it is asked, counts the time that each stage takes, and answers."""
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import Executor
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from kserve import Model
@@ -14,6 +15,7 @@ from kerasnets.serve.opened import Opened
 from kerasnets.serve.question import ENCODED, IMAGE, SORTED, Answer, Question
 from kerasnets.serve.refusals import Refused
 
+_Made = TypeVar("_Made")
 V2_TYPES = {"float32": "FP32", "uint8": "UINT8", "string": "BYTES", "bool": "BOOL"}
 """As a manifest names data types -> as the Open Inference Protocol does."""
 
@@ -30,14 +32,13 @@ class Served(Model):
         """Return raw pixels: one array of all images, or of each image file one `[1, H, W, C]`."""
         if payload.pixels is not None:
             return [payload.pixels]
-        for content in payload.encoded:
-            payload.place.take(self.opened.channels * encoded.size(content, self._limits.pixels))
-        return list(await asyncio.gather(*(self._decoded(content) for content in payload.encoded)))
+        sizes = await self._of_each(payload.encoded, lambda content: encoded.size(content, self._limits.pixels))
+        payload.place.take(self.opened.channels * sum(sizes))
+        return await self._of_each(payload.encoded, lambda content: encoded.pixels(content, self.opened.channels))
 
     async def predict(self, payload: list[np.ndarray], headers: dict[str, str] | None = None) -> Answer:
         """Return the artefact's outputs for all images."""
-        found = await asyncio.gather(*(self._batcher(self.opened, part) for part in payload))
-        return {name: np.concatenate([f[name] for f in found]) for name in found[0]} if len(found) > 1 else found[0]
+        return await self._batcher(self.opened, payload)
 
     async def ask(self, question: Question) -> Answer:
         """Return the outputs that are wanted.
@@ -69,9 +70,15 @@ class Served(Model):
             for name, output in self.opened.all_outputs.items()
         ]
 
-    def _decoded(self, content: bytes) -> "asyncio.Future[np.ndarray]":
+    async def _of_each(self, files: tuple[bytes, ...], make: Callable[[bytes], _Made]) -> list[_Made]:
+        """Return what threads make of each file; no more are begun once one is refused or nobody waits."""
         loop = asyncio.get_running_loop()
-        return loop.run_in_executor(self._decoders, encoded.pixels, content, self.opened.channels)
+        jobs = [loop.run_in_executor(self._decoders, make, content) for content in files]
+        try:
+            return list(await asyncio.gather(*jobs))
+        finally:
+            for job in jobs:
+                job.cancel()
 
 
 def _dynamic(shape: list[int | None]) -> list[int]:
