@@ -11,14 +11,15 @@ class Limits:
 
     Attributes:
         body: Bytes of a request's body, or of a gRPC message.
-        json: Bytes of the JSON in a request: to parse it takes many times as much memory, and time.
+        json: Bytes of the JSON in a request, or of a gRPC message beside its raw contents: to parse it takes many times
+            as much memory, and time.
         pixels: Height times width of an image; of images that are computed together, their sum.
         images: Images in a request.
         batch: Images that are computed together.
         delay: Seconds that an image waits for others of its size, while the processor is idle.
         queue: Images that wait to be computed.
         memory: Bytes of bodies and decoded images that are held at a time.
-        connections: HTTP connections, and gRPC calls, at a time.
+        connections: HTTP connections at a time.
         seconds: From a connection, or from a request's first byte, to the end of its headers; from there to the end of
             its body; from there to the answer.
     """
@@ -33,3 +34,11 @@ class Limits:
     memory: int = 1024 * MIB
     connections: int = 512
     seconds: float = 30.0
+
+    @property
+    def calls(self) -> int:
+        """GRPC calls at a time: their messages are received and unpacked before `memory` can be asked.
+
+        So many that they fit there; at least two batches, one that is computed and one that waits.
+        """
+        return min(self.connections, max(2 * self.batch, self.memory // self.body))

@@ -24,8 +24,10 @@ from kerasnets.serve.room import Place
 from kerasnets.serve.served import Served
 from kerasnets.serve.state import State, answering_time
 
+BACKLOG = 1024
+"""Connections that wait to be accepted."""
 _SMALL = 64 * 1024
-"""Bytes of JSON that are parsed where they are: a thread would take longer."""
+"""Bytes of an answer that are written where they are: a thread would take longer."""
 
 
 class Uvicorn(uvicorn.Server):
@@ -47,11 +49,12 @@ class Rest(RESTServer):
             "kserve.model_server:app",
             http=protocol(state.limits),
             lifespan="off",
+            ws="none",  # it would take connections out of the count
             log_config=None,
             log_level="critical",  # refusals are counted in the metrics; faults are printed where they are caught
             access_log=False,
             server_header=False,
-            backlog=1024,
+            backlog=BACKLOG,
             timeout_keep_alive=65,
             timeout_graceful_shutdown=int(state.limits.seconds) + 5,
         )
@@ -164,7 +167,8 @@ class Routes:
             content = await body.read(request, limits, place)
             with answering_time(limits):
                 async with asyncio.timeout(limits.seconds):
-                    question, rows = await self._parsed(len(content), partial(_v1, content, served, limits, place))
+                    parse = partial(_v1, content, served, limits, place)
+                    question, rows = await self._state.parsed(len(content), parse)
                     answer = await served.ask(question)
             return await self._encoded(answer, lambda: _json(v1.answer(answer, rows)))
 
@@ -176,21 +180,12 @@ class Routes:
             length = _json_length(request.headers.get(v2.HEADER_LENGTH), len(content))
             with answering_time(limits):
                 async with asyncio.timeout(limits.seconds):
-                    asked = await self._parsed(length, partial(v2.Infer, content, length, served, limits, place))
+                    asked = await self._state.parsed(length, partial(v2.Infer, content, length, served, limits, place))
                     answer = await served.ask(asked.question)
             return await self._encoded(answer, lambda: _tensors(*asked.answer(answer)))
 
     def _found(self, request: Request) -> Served:
         return self._state.repository.find(request.path_params["name"], request.path_params.get("version"))
-
-    async def _parsed(self, size: int, parse: Callable[[], Any]) -> Any:
-        """Return what `parse` makes of so many bytes of JSON: of many, in a thread and alone."""
-        if size > self._state.limits.json:
-            raise Refused(f"more than {self._state.limits.json:,} bytes of JSON; tensors may be sent in binary")
-        if size <= _SMALL:
-            return parse()
-        async with self._state.parsing:
-            return await asyncio.get_running_loop().run_in_executor(self._state.decoders, parse)
 
     async def _encoded(self, answer: dict[str, Any], encode: Callable[[], Response]) -> Response:
         if sum(values.nbytes for values in answer.values()) <= _SMALL:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import grpc
@@ -15,6 +16,8 @@ from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import (
 from kerasnets.console import err
 from kerasnets.errors import UserError
 from kerasnets.serve import tensors, v2
+from kerasnets.serve.limits import Limits
+from kerasnets.serve.question import Question
 from kerasnets.serve.refusals import Refused
 from kerasnets.serve.rest import server_metadata
 from kerasnets.serve.room import Place
@@ -37,11 +40,12 @@ def server(state: State, host: str, port: int) -> tuple[grpc.aio.Server, int]:
     limits = state.limits
     options = [
         ("grpc.max_receive_message_length", limits.body + _OVERHEAD),
+        ("grpc.compression_enabled_algorithms_bitset", 1),  # none: a length is checked before it is unpacked
         ("grpc.max_send_message_length", -1),
         ("grpc.max_metadata_size", 16 * 1024),
         ("grpc.so_reuseport", 0),  # else a second server would take the same port, and half of the calls
     ]
-    found = grpc.aio.server(options=options, maximum_concurrent_rpcs=limits.connections)
+    found = grpc.aio.server(options=options, maximum_concurrent_rpcs=limits.calls)
     add_GRPCInferenceServiceServicer_to_server(Service(state), found)
     try:
         bound = found.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
@@ -100,9 +104,11 @@ class Service(GRPCInferenceServiceServicer):
         return await self._counted(context, answer)
 
     async def _infer(self, request: Any, served: Served, place: Place) -> Any:
-        place.take(request.ByteSize())
-        names = [output.name for output in request.outputs]
-        question = tensors.question(_tensors(request), names, served, self._state.limits, place)
+        size = request.ByteSize()
+        place.take(size)
+        raw = _raw(request)
+        parse = partial(_question, request, raw, served, self._state.limits, place)
+        question = await self._state.parsed(size - len(raw or b""), parse)
         answer = await served.ask(question)
         response = InferResponse(
             response_id=request.id,
@@ -127,15 +133,23 @@ class Service(GRPCInferenceServiceServicer):
             return found
 
 
-def _tensors(request: Any) -> list[Tensor]:
-    raw = request.raw_input_contents
-    if raw and len(raw) != len(request.inputs):
-        raise Refused(f"there are {len(request.inputs)} inputs, but raw contents of {len(raw)}")
-    found = []
-    for i, given in enumerate(request.inputs):
-        field = _CONTENTS.get(given.datatype)
-        data = None if raw or field is None else list(getattr(given.contents, field))
-        if any(not 0 <= size <= 2**40 for size in given.shape):
-            raise Refused(f"{given.name:.40} has a negative size in its shape {list(given.shape)}")
-        found.append(Tensor(given.name, given.datatype, tuple(given.shape), raw[i] if raw else None, data or []))
-    return found
+def _raw(request: Any) -> bytes | None:
+    """Return the contents of the one input, where they are raw."""
+    found = request.raw_input_contents
+    if found and len(found) != len(request.inputs):
+        raise Refused(f"there are {len(request.inputs)} inputs, but raw contents of {len(found)}")
+    tensors.check_one(len(request.inputs))
+    return found[0] if found else None
+
+
+def _question(request: Any, raw: bytes | None, served: Served, limits: Limits, place: Place) -> Question:
+    names = [output.name for output in request.outputs]
+    return tensors.question([_tensor(request.inputs[0], raw)], names, served, limits, place)
+
+
+def _tensor(given: Any, raw: bytes | None) -> Tensor:
+    if any(not 0 <= size <= 2**40 for size in given.shape):
+        raise Refused(f"{given.name:.40} has a negative size in its shape {list(given.shape)}")
+    field = _CONTENTS.get(given.datatype)
+    data = [] if raw is not None or field is None else list(getattr(given.contents, field))
+    return Tensor(given.name, given.datatype, tuple(given.shape), raw, data)

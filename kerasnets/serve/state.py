@@ -2,16 +2,21 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from kerasnets.serve.limits import Limits
 from kerasnets.serve.metrics import Metrics
-from kerasnets.serve.refusals import Busy
+from kerasnets.serve.refusals import Busy, Refused
 from kerasnets.serve.repository import Repository
 from kerasnets.serve.room import Room
+
+_Parsed = TypeVar("_Parsed")
+_SMALL = 64 * 1024
+"""Bytes of a document that are parsed where they are: a thread would take longer."""
 
 
 @dataclass
@@ -20,7 +25,7 @@ class State:
 
     Attributes:
         decoders: Threads that parse JSON and decode images.
-        parsing: Held while a JSON document is parsed: one at a time, for each takes many times its size.
+        parsing: Held while a large document is parsed: one at a time, for each takes many times its size.
         draining: Set once a signal has asked the server to end: it is not ready any more, and finishes what it has.
         active: Requests being answered.
         answered: Those that were.
@@ -35,6 +40,21 @@ class State:
     draining: bool = False
     active: int = 0
     answered: int = 0
+
+    async def parsed(self, size: int, parse: Callable[[], _Parsed]) -> _Parsed:
+        """Return what `parse` makes of so many bytes of JSON, or of gRPC's lists: of many, in a thread and alone.
+
+        Raises:
+            Refused: there are more than the limit.
+        """
+        if size > self.limits.json:
+            raise Refused(f"more than {self.limits.json:,} bytes of JSON, or of gRPC's typed contents; send raw ones")
+        if size <= _SMALL:
+            return parse()
+        await self.parsing.acquire()
+        loop, job = asyncio.get_running_loop(), self.decoders.submit(parse)
+        job.add_done_callback(lambda _: loop.call_soon_threadsafe(self.parsing.release))
+        return await asyncio.wrap_future(job)  # one that is not waited for any more may still run: the next waits
 
     @contextmanager
     def request(self, protocol: str) -> Iterator["Outcome"]:

@@ -38,8 +38,7 @@ def question(tensors: Sequence[Tensor], outputs: list[str], served: Served, limi
     Raises:
         Refused: it has not one input that the model knows, or that one is not what it says.
     """
-    if len(tensors) != 1:
-        raise Refused(f"one input is wanted, {IMAGE} or {ENCODED}; there are {len(tensors)}")
+    check_one(len(tensors))
     tensor = tensors[0]
     if tensor.name not in (IMAGE, ENCODED):
         hint = nearest(tensor.name, [IMAGE, ENCODED])
@@ -49,6 +48,12 @@ def question(tensors: Sequence[Tensor], outputs: list[str], served: Served, limi
     if of_files:
         return Question(place, None, _files(tensor, limits), names)
     return Question(place, _pixels(tensor, served, limits, place), (), names)
+
+
+def check_one(count: int) -> None:
+    """Raise Refused unless there is one input."""
+    if count != 1:
+        raise Refused(f"one input is wanted, {IMAGE} or {ENCODED}; there are {count:,}")
 
 
 def _pixels(tensor: Tensor, served: Served, limits: Limits, place: Place) -> np.ndarray:
@@ -77,15 +82,18 @@ def _files(tensor: Tensor, limits: Limits) -> tuple[bytes, ...]:
     if len(tensor.shape) not in (1, 2) or tensor.shape[1:] not in ((), (1,)):
         raise Refused(f"{ENCODED} has the shape {list(tensor.shape)}; it is [N]")
     check_count(tensor.shape[0], limits.images)
-    found = _elements(tensor.raw) if tensor.raw is not None else [_element(value) for value in _flat(tensor.data or [])]
-    if len(found) != tensor.shape[0]:
-        raise Refused(f"{ENCODED} holds {len(found):,} elements; its shape {list(tensor.shape)} says otherwise")
-    return tuple(found)
+    values = _elements(tensor.raw, tensor.shape[0]) if tensor.raw is not None else _flat(tensor.data or [])
+    if len(values) != tensor.shape[0]:
+        raise Refused(f"{ENCODED} holds {len(values):,} elements; its shape {list(tensor.shape)} says otherwise")
+    return tuple(map(_element, values))
 
 
-def _elements(raw: bytes | memoryview) -> list[bytes]:
-    found, at = [], 0
+def _elements(raw: bytes | memoryview, most: int) -> list[bytes]:
+    found: list[bytes] = []
+    at = 0
     while at < len(raw):
+        if len(found) == most:
+            raise Refused(f"{ENCODED} holds more elements than the {most:,} of its shape")
         end = at + _LENGTH + int.from_bytes(raw[at : at + _LENGTH], "little")
         if at + _LENGTH > len(raw) or end > len(raw):
             raise Refused(f"{ENCODED} is cut short: an element's length leads past its end")

@@ -8,6 +8,7 @@ import socket
 import time
 from typing import Any
 
+import grpc
 import numpy as np
 import pytest
 import requests
@@ -164,6 +165,58 @@ def test_large_and_packed_bodies_are_refused(server: Server) -> None:
     assert asked(server, V2, b"{}", **{"Inference-Header-Content-Length": "7"})[0] == 400
 
 
+def grpc_infer(server: Server, request: Any, compression: Any = None) -> tuple[str, str]:
+    """Ask by gRPC and return the status and the sentence."""
+    from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
+
+    with grpc.insecure_channel(server.grpc) as channel:
+        try:
+            GRPCInferenceServiceStub(channel).ModelInfer(request, timeout=30, compression=compression)
+        except grpc.RpcError as error:
+            return error.code().name, error.details()
+    return "OK", ""
+
+
+def grpc_request(count: int, datatype: str = "FP32", raw: bytes | None = None, **contents: Any) -> Any:
+    """Return a request of `count` images of one pixel, or files."""
+    from kserve.protocol.grpc.grpc_predict_v2_pb2 import InferTensorContents, ModelInferRequest
+
+    name, shape = ("image_bytes", [count]) if datatype == "BYTES" else ("image", [count, 1, 1, 3])
+    given = ModelInferRequest.InferInputTensor(name=name, datatype=datatype, shape=shape)
+    given.contents.CopyFrom(InferTensorContents(**contents))
+    raws = [] if raw is None else [raw]
+    return ModelInferRequest(model_name="flowers", inputs=[given], raw_input_contents=raws)
+
+
+def test_packed_grpc_messages_are_refused_before_they_are_unpacked(server: Server) -> None:
+    bomb, before = grpc_request(1, raw=bytes(100 << 20)), server.memory()
+    status, said = grpc_infer(server, bomb, grpc.Compression.Gzip)
+    assert (status, "is disabled" in said) == ("UNIMPLEMENTED", True)
+    assert server.memory() < before + (50 << 20)
+    assert grpc_infer(server, grpc_request(1, raw=bytes(12)))[0] == "OK"
+
+
+def test_typed_grpc_contents_are_within_the_limit_of_json(server: Server) -> None:
+    assert grpc_infer(server, grpc_request(1, fp32_contents=[1, 2, 3]))[0] == "OK"
+    assert grpc_infer(server, grpc_request(1, "UINT8", uint_contents=[1, 2, 3]))[0] == "OK"
+    assert grpc_infer(server, grpc_request(40_000, fp32_contents=[1, 2, 3] * 40_000)) == (
+        "INVALID_ARGUMENT",
+        "40,000 images; a request may hold 60",
+    )
+    for request in (
+        grpc_request(60, fp32_contents=[0] * (5 << 18)),
+        grpc_request(60, "BYTES", bytes_contents=[b""] * (5 << 19)),
+    ):
+        status, said = grpc_infer(server, request)
+        assert status == "INVALID_ARGUMENT"
+        assert said == "more than 4,194,304 bytes of JSON, or of gRPC's typed contents; send raw ones"
+
+
+def test_no_more_elements_are_read_than_the_shape_says(server: Server) -> None:
+    wanted = "image_bytes holds more elements than the 2 of its shape"
+    assert grpc_infer(server, grpc_request(2, "BYTES", raw=bytes(7 << 20))) == ("INVALID_ARGUMENT", wanted)
+
+
 def test_a_gigabyte_is_refused_at_its_header(server: Server) -> None:
     with socket.create_connection(server.address, timeout=30) as client:
         client.sendall(b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 1073741824\r\n\r\n" % V2.encode())
@@ -199,24 +252,29 @@ def test_connections_that_say_nothing_sensible_are_ended(server: Server) -> None
 
 
 def test_slow_clients_are_let_go_and_others_served(server: Server) -> None:
-    silent, headers, body = (socket.create_connection(server.address, timeout=30) for _ in range(3))
+    silent, headers, body, stray = (socket.create_connection(server.address, timeout=30) for _ in range(4))
+    stray.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert stray.recv(4096).startswith(b"HTTP/1.1 200 ")
+    stray.sendall(b"\r")  # begins nothing
     headers.sendall(b"POST / HTTP/1.1\r\nHost:")
     body.sendall(b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabc" % V2.encode())
     began = time.monotonic()
     assert asked(server, V1, {"instances": PIXEL})[0] == 200
     assert body.recv(4096).startswith(b"HTTP/1.1 408 ")
-    assert (silent.recv(1), headers.recv(1)) == (b"", b"")
+    assert (silent.recv(1), headers.recv(1), stray.recv(1)) == (b"", b"", b"")
     assert 4 < time.monotonic() - began < 20
-    for client in (silent, headers, body):
+    for client in (silent, headers, body, stray):
         client.close()
 
 
 def test_what_waits_is_bounded(store: Any) -> None:
-    few = ["--model", "birds", "--max-queue", "2", "--max-batch", "1", "--max-connections", "20", "--max-memory", "1"]
+    few = ["--model", "birds", "--max-queue", "2", "--max-images", "2", "--max-batch", "1", "--max-connections", "20"]
+    few += ["--max-memory", "1", "--max-body", "1"]
     with Server(store, *few) as small:
-        images = np.zeros((2, 300, 300, 3), np.float32)
-        assert asked(small, "/v2/models/birds/infer", bytes(2 << 20))[0] == 503
-        with Load(small.address, tensor_request("birds", images[:, :80, :80]), 8) as load:
+        images = np.zeros((2, 80, 80, 3), np.float32)
+        unpacked = {"instances": [file(png(700, 700))]}
+        assert asked(small, "/v1/models/birds:predict", unpacked)[0] == 503
+        with Load(small.address, tensor_request("birds", images), 8) as load:
             time.sleep(1.0)
         said = {error[:3] for error in load.errors}
         assert said == {"503"} and any("images are waiting" in error for error in load.errors)

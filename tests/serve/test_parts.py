@@ -3,8 +3,11 @@
 import asyncio
 import subprocess
 import sys
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,14 +15,19 @@ import pytest
 
 from kerasnets.artifacts.feed import Feed
 from kerasnets.data.preprocessing import Preprocessing
+from kerasnets.errors import UserError
+from kerasnets.serve import encoded
 from kerasnets.serve.batching import Batcher
 from kerasnets.serve.limits import Limits
 from kerasnets.serve.opened import Opened
 from kerasnets.serve.question import Question
 from kerasnets.serve.refusals import Busy, Refused
+from kerasnets.serve.repository import Repository
 from kerasnets.serve.room import Place, Room
 from kerasnets.serve.served import Served
+from kerasnets.serve.state import State
 from kerasnets.serve.tensors import Tensor, question
+from kerasnets.serve.watching import Choice, Watcher
 
 
 class Quiet:
@@ -97,6 +105,35 @@ def test_a_full_queue_refuses() -> None:
     assert [type(f) for f in found] == [dict, Busy]
 
 
+def test_a_request_of_several_sizes_is_queued_whole_or_not_at_all() -> None:
+    version, waiting = opened(), []
+
+    async def run() -> None:
+        batcher = Batcher(Limits(queue=3), Quiet())  # type: ignore[arg-type]
+        with pytest.raises(Busy):
+            await batcher(version, [np.zeros((2, 4, 4, 3), np.uint8), np.zeros((2, 5, 5, 3), np.uint8)])
+        waiting.append(batcher._images)
+        batcher.close()
+
+    asyncio.run(run())
+    assert waiting == [0]
+
+
+def test_after_a_refused_file_no_more_are_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[bytes] = []
+
+    def pixels_of(content: bytes, channels: int) -> np.ndarray:
+        decoded.append(content)
+        time.sleep(0.01)
+        raise Refused("broken")
+
+    monkeypatch.setattr(encoded, "pixels", pixels_of)
+    monkeypatch.setattr(encoded, "size", lambda content, most: 1)
+    found = asked(opened(), Limits(), Question(Place(Room(1 << 20)), None, (b"x",) * 50, ("probabilities",)))
+    assert isinstance(found[0], Refused)
+    assert len(decoded) < 10
+
+
 def test_a_fault_in_a_runner_ends_its_batch_alone() -> None:
     version = opened()
     good, mean = pixels(255), version.runner.outputs
@@ -146,6 +183,81 @@ def test_memory_is_given_back() -> None:
         with pytest.raises(Busy):
             place.take(5)
     assert room.held == 0
+    with pytest.raises(Busy):
+        place.take(1)  # a thread that went on after the time was over
+    assert room.held == 0
+
+
+def test_a_document_whose_sender_left_is_parsed_alone_too() -> None:
+    began, ends, order = threading.Event(), threading.Event(), []
+
+    def first() -> None:
+        began.set()
+        ends.wait(10)
+        order.append("first")
+
+    async def run() -> None:
+        with ThreadPoolExecutor(2) as decoders:
+            state = State(Limits(), Quiet(), Repository(Quiet()), decoders, Room(1))  # type: ignore[arg-type]
+            left = asyncio.create_task(state.parsed(1 << 20, first))
+            await asyncio.to_thread(began.wait, 10)
+            left.cancel()
+            second = asyncio.create_task(state.parsed(1 << 20, lambda: order.append("second")))
+            await asyncio.wait([left, second], timeout=0.05)
+            ends.set()
+            await second
+
+    asyncio.run(run())
+    assert order == ["first", "second"]
+
+
+def test_a_folder_that_cannot_be_read_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("birds", "flowers", "lost+found"):
+        (tmp_path / name / "1").mkdir(parents=True)
+        (tmp_path / name / "1" / "manifest.json").write_text("{}")
+    choice, iterdir = Choice(tmp_path, (), (), 2, "onnx"), Path.iterdir
+    assert choice.names() == ["birds", "flowers"]
+
+    def locked(path: Path) -> Any:
+        if path.name == "birds":
+            raise PermissionError("locked")
+        return iterdir(path)
+
+    monkeypatch.setattr(Path, "iterdir", locked)
+    assert choice.names() == ["flowers"]
+
+
+@pytest.mark.parametrize(("error", "again"), [(RuntimeError("no"), False), (FileNotFoundError("gone"), True)])
+def test_a_version_that_fails_is_said_once_and_tried_when_its_files_change(
+    error: Exception, again: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    version, tries = tmp_path / "birds" / "1", []
+    version.mkdir(parents=True)
+    (version / "manifest.json").write_text("{}")
+
+    def failing(*_: Any) -> Opened:
+        tries.append(1)
+        raise error
+
+    monkeypatch.setattr(Opened, "open", failing)
+    choice, metrics = Choice(tmp_path, (), (), 2, "onnx"), Quiet()
+    watcher = Watcher(choice, Repository(metrics), metrics, 1, lambda opened: None)  # type: ignore[arg-type, return-value]
+    for _ in range(2):
+        asyncio.run(watcher._refresh("birds"))
+    assert len(tries) == 1 + again
+    (version / "model.onnx").write_text("still coming")
+    asyncio.run(watcher._refresh("birds"))
+    assert len(tries) == 2 + again
+    assert capsys.readouterr().err == f"birds: version 1 is not served: {error}\n"
+
+
+def test_a_version_that_cannot_compute_is_a_users_error() -> None:
+    version = opened()
+    version.runner.outputs = lambda images: 1 / 0  # type: ignore[method-assign]
+    with pytest.raises(
+        UserError, match=r"mean version 1: onnx cannot compute images of the shape \[2, 4, 4, 3\]: Zero"
+    ):
+        version._warm(2)
 
 
 def test_without_the_sdk_the_command_that_installs_it_is_given() -> None:
