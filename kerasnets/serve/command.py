@@ -111,6 +111,12 @@ def serve(
     """
     if versions and len(models) != 1:
         raise UserError("--version goes with one --model NAME")
+    if port and port == grpc_port:
+        raise UserError(f"--port and --grpc-port are both {port}; each needs its own")
+    if max_images > max_queue:
+        raise UserError(f"--max-images {max_images} is more than --max-queue {max_queue}: it would never be answered")
+    if max_body > max_memory:
+        raise UserError(f"--max-body {max_body} is more than --max-memory {max_memory}: it would never be answered")
     limits = Limits(
         body=max_body * MIB,
         json=max_json * MIB,

@@ -11,7 +11,9 @@ class Metrics:
 
     def __init__(self) -> None:
         self._requests = Counter("kerasnets_requests", "Requests answered", ["protocol", "status"])
-        self._seconds = Histogram("kerasnets_request_seconds", "From headers to answer", ["protocol"], buckets=_SECONDS)
+        self._seconds = Histogram(
+            "kerasnets_request_seconds", "From headers (gRPC: message) to answer", ["protocol"], buckets=_SECONDS
+        )
         self._active = Gauge("kerasnets_active_requests", "Requests being answered")
         self._waiting = Gauge("kerasnets_waiting_images", "Images that wait to be computed")
         self._batch = Histogram("kerasnets_batch_images", "Images computed together", ["model_name"], buckets=_BATCHES)

@@ -20,7 +20,7 @@ from kerasnets.serve.limits import Limits
 from kerasnets.serve.metrics import Metrics
 from kerasnets.serve.opened import Opened
 from kerasnets.serve.repository import Repository
-from kerasnets.serve.rest import Rest
+from kerasnets.serve.rest import BACKLOG, Rest
 from kerasnets.serve.room import Room
 from kerasnets.serve.served import Served
 from kerasnets.serve.state import State
@@ -72,8 +72,12 @@ def _listener(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise UserError(f"--port {port}: {host} cannot be listened on there: {error.strerror or error}") from error
+        raise _in_words(error, host, port) from error
     return listener
+
+
+def _in_words(error: OSError, host: str, port: int) -> UserError:
+    return UserError(f"--port {port}: {host} cannot be listened on there: {error.strerror or error}")
 
 
 class _Server:
@@ -95,6 +99,10 @@ class _Server:
         settings = self._settings
         calls, grpc_port = rpc.server(self._state, settings.host, settings.grpc_port)
         await self._watcher.begin()
+        try:
+            listener.listen(BACKLOG)
+        except OSError as error:  # another server was bound too, and listened first
+            raise _in_words(error, settings.host, settings.port) from error
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, self._signalled, number)
         rest = Rest(self._state)
