@@ -99,6 +99,24 @@ def other_input(copy: Path, document: dict[str, Any]) -> None:
     document["inputs"]["image"]["image"]["shape"] = [1, None, None, 3]
 
 
+def other_output(copy: Path, document: dict[str, Any]) -> None:
+    import onnx
+
+    model = onnx.load(copy / "model.onnx")
+    model.graph.output[0].name = "scores"
+    for node in model.graph.node:
+        node.output[:] = ["scores" if name == "probabilities" else name for name in node.output]
+    onnx.save(model, copy / "model.onnx")
+
+
+def another_class(copy: Path, document: dict[str, Any]) -> None:
+    document["outputs"]["image"]["probabilities"]["shape"] = [None, 5]
+
+
+def no_unknown(copy: Path, document: dict[str, Any]) -> None:
+    document["unknown_below"] = 0.5
+
+
 def newer_format(copy: Path, document: dict[str, Any]) -> None:
     document["formats"].append("tensorrt")
 
@@ -112,6 +130,9 @@ def newer_format(copy: Path, document: dict[str, Any]) -> None:
         (not_a_picture, "golden pixels: cannot be decoded here: mode-l.png: not a JPEG, PNG, GIF, BMP or WebP image"),
         (other_label, "onnx: class names: ['astronaut', 'chelsea', 'coffee', 'rocket']; the manifest says ['moon', "),
         (other_input, "onnx: inputs and outputs: "),
+        (other_output, "onnx: inputs and outputs: {'image': {'inputs': {'image': "),
+        (another_class, "onnx: inputs and outputs: "),
+        (no_unknown, "onnx: runs: gives no 'unknown'"),
         (newer_format, "tensorrt: opens: this kerasnets does not know the format; 0.1.0 wrote it"),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
@@ -122,6 +143,17 @@ def test_what_was_changed_with_its_hash_is_named(
     found = failures(rewritten(published, tmp_path / "1", change))
     assert len(found) == 1
     assert found[0].startswith(message)
+
+
+def test_a_manifest_that_says_nothing_of_an_output(
+    published: Published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = rewritten(published, tmp_path / "1", lambda _, document: document["inputs"].update(bytes={}))
+    monkeypatch.setattr(FORMATS["onnx"], "ENDPOINTS", ("image", "bytes"))
+    (found,) = failures(manifest)
+    assert found.startswith("onnx: inputs and outputs: ") and found.endswith("'bytes': {'inputs': {}, 'outputs': {}}}")
+    with pytest.raises(UserError, match="manifest.json is damaged: there is no outputs$"):
+        failures(rewritten(published, tmp_path / "2", lambda _, document: document.pop("outputs")))
 
 
 def test_a_format_that_cannot_be_run_here_is_a_failed_check_unless_left_out(

@@ -54,8 +54,10 @@ def checks(form: Format, subject: Subject) -> Iterator[Check]:
     try:
         with ProcessRunner(form, subject.manifest.directory) as runner:
             yield Check("opens", form.NAME, True, "in a fresh process")
-            yield from _interface(form, runner, subject.manifest)
-            yield from _answers(form, runner, subject)
+            interface = list(_interface(form, runner, subject.manifest))
+            yield from interface
+            if all(check.ok for check in interface):  # else its answers cannot be held against those of the manifest
+                yield from _answers(form, runner, subject)
     except CheckFailed as error:
         yield Check("runs", form.NAME, False, str(error).removeprefix(f"{form.NAME}: "))
 
@@ -79,9 +81,10 @@ def _operations(form: Format, manifest: Manifest) -> Check:
 
 
 def _interface(form: Format, runner: ProcessRunner, manifest: Manifest) -> Iterator[Check]:
-    inputs, outputs = manifest.document["inputs"], manifest.document["outputs"]
+    document = manifest.complete
+    inputs, outputs = document["inputs"], document["outputs"]
     expected: dict[str, Any] = {
-        endpoint: {"inputs": inputs[endpoint], "outputs": outputs[endpoint]}
+        endpoint: {"inputs": inputs[endpoint], "outputs": outputs.get(endpoint, {})}
         for endpoint in form.ENDPOINTS
         if endpoint in inputs
     }
@@ -95,7 +98,10 @@ def _interface(form: Format, runner: ProcessRunner, manifest: Manifest) -> Itera
 
 def _answers(form: Format, runner: ProcessRunner, subject: Subject) -> Iterator[Check]:
     manifest, golden = subject.manifest, subject.golden
+    rows = (len(subject.raw), len(manifest.labels))
+    unsure = {"unknown": rows[:1]} if manifest.unknown_below is not None else {}
     outputs = held.answers(runner, subject.raw, manifest.feed, subject.preprocessing)
+    _ensure(outputs, {"probabilities": rows, **unsure})
     subject.said[form.NAME] = outputs["probabilities"]
     if golden is not None:
         yield _golden(form, golden, outputs["probabilities"])
@@ -103,10 +109,20 @@ def _answers(form: Format, runner: ProcessRunner, subject: Subject) -> Iterator[
         yield _unknown(form, outputs, manifest.unknown_below)
     if "bytes" in form.ENDPOINTS:
         encoded = runner.encoded(list(subject.pictures.values()))
+        _ensure(encoded, dict.fromkeys(("probabilities", "scores", "classes"), rows))
         yield _ranked(form, encoded, manifest.labels)
         if golden is not None:
             difference = held.probabilities(golden.pictures, encoded["probabilities"], golden.probabilities["bytes"])
             yield _check("golden images as files", form, difference)
+
+
+def _ensure(outputs: dict[str, np.ndarray], expected: dict[str, tuple[int, ...]]) -> None:
+    """Raise CheckFailed unless there are outputs of these names and shapes: the manifest may promise others."""
+    for name, shape in expected.items():
+        if name not in outputs:
+            raise CheckFailed(f"gives no '{name}'")
+        if outputs[name].shape != shape:
+            raise CheckFailed(f"gives '{name}' {list(outputs[name].shape)}, not {list(shape)}")
 
 
 def _golden(form: Format, golden: Golden, found: np.ndarray) -> Check:
