@@ -65,7 +65,8 @@ def _report(published: Published) -> None:
         out.print(_drops(published.parity))
     images = next(iter(published.parity.values()))["images"]
     out.print(f"verified on {images:,} validation images; published: {published.path}")
-    out.print(f"try: kerasnets predict {published.path.parent} IMAGE")
+    opened = f"predict {published.path.parent} IMAGE" if "onnx" in published.parity else f"verify {published.path}"
+    out.print(f"try: kerasnets {opened}")
 
 
 def _drops(parity: dict[str, Any]) -> "Table":

@@ -7,12 +7,15 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from untrained import RESNET, make_run
 
+from kerasnets.artifacts import command as export_command
 from kerasnets.artifacts import store
 from kerasnets.artifacts.export import Published, check_formats, export
 from kerasnets.artifacts.golden import pictures
@@ -150,6 +153,16 @@ def test_export_by_command(photo_resnet: Run, tmp_path: Path) -> None:
     assert {"saved_model.pb", "assets/labels.txt", "model.onnx"} <= set(document["files"])
     text = command("export", photo_resnet.path, "--to", tmp_path, "--name", "n", "--formats", "onnx", code=0).stdout
     assert f"verified on 8 validation images; published: {tmp_path}/n/5" in text
+    assert text.endswith(f"try: kerasnets predict {tmp_path}/n IMAGE\n")
+
+
+def test_what_can_be_tried_after_an_export(
+    published: Published, photo_resnet: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = replace(published, parity={"litert": published.parity["onnx"]})
+    monkeypatch.setattr(export_command, "publish", lambda *_, **__: other)
+    done = CliRunner().invoke(export_command.export, [str(photo_resnet.path)], catch_exceptions=False)
+    assert done.stdout.endswith(f"try: kerasnets verify {published.path}\n")
 
 
 @pytest.mark.slow
