@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from browser import Page, binary, chromium
 from PIL import Image
 from web_page import Server, give, ready, wait
 
+from kerasnets import models
 from kerasnets.artifacts import golden
 from kerasnets.artifacts.feed import Feed
 from kerasnets.artifacts.formats import onnx as onnx_format
@@ -140,6 +142,67 @@ def test_golden_pictures_are_answered_as_in_python(tab: Page, server: Server, gr
     assert tab.complaints == []
 
 
+FEW = (
+    *("mode-l-16-bits.png", "mode-rgba.png", "mode-p-transparent.gif", "mode-ycck.jpg", "exif-5.webp", "exif-8.webp"),
+    *("jpeg-4-2-0.jpg", "size-1x37.png", "size-331x257.jpg"),
+)
+
+
+@pytest.mark.slow
+@in_chromium
+@pytest.mark.parametrize(
+    ("channels", "resize", "ratio", "feed", "framed"),
+    [
+        (1, "crop", 0.875, Feed(), None),
+        (3, "crop", 0.5, Feed(), [32, 24]),
+        (3, "squash", 1.0, Feed("uint8"), None),
+        (3, "pad", 1.0, Feed("uint8", static=True), [16, 12]),
+    ],
+    ids=["grey", "margins", "uint8", "uint8-static"],
+)
+def test_what_other_networks_are_fed(
+    channels: int, resize: Resize, ratio: float, feed: Feed, framed: list[int] | None, tab: Page, tmp_path: Path
+) -> None:
+    mean, std = (90.0, 120.0, 150.0)[:channels], (50.0, 60.0, 70.0)[:channels]
+    preprocessing = Preprocessing((16, 12), channels, resize, ratio, mean, std)
+    model = models.build("resnet20", (16, 12, channels), 4, blocks=[1, 1, 1])
+    graph = Graph(model, preprocessing, ("a", "b", "c", "d"), feed, {"name": "m", "model": "resnet20"})
+    web.write(graph, tmp_path)
+    assert page.facts(graph, tmp_path / "web")["frame"] == framed
+    runner, pictures, said = onnx_format.read(tmp_path / web.FILE), golden.pictures(), []
+    with closing(Server(tmp_path / "web")) as server:
+        ready(tab, server)
+        for name, found in answers(tab, {name: pictures[name] for name in FEW}).items():
+            pixels = decode.pillow(pictures[name], channels)[np.newaxis]
+            assert found["size"] == list(pixels.shape[1:3]), name
+            expected = preprocessing.resized(pixels.astype(np.float32), np).ravel()
+            assert np.abs(np.array(found["pixels"]) - expected).max() <= 1.0, name
+            said.append(runner(feed.prepare(pixels, preprocessing))[0])
+            assert np.abs(np.array(found["probabilities"]) - said[-1]).max() <= 1e-3, name
+        assert np.ptp(said, axis=0).max() > 0.1  # the network tells the pictures apart
+        (tmp_path / "turned.webp").write_bytes(pictures["exif-5.webp"])
+        give(tab, tmp_path / "turned.webp")
+        wait(tab, "!document.getElementById('result').hidden")
+        assert tab.complaints == []
+        seen = tab.evaluate(
+            "(() => { const c = document.getElementById('seen'); "
+            "return [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]; })()"
+        )
+    raw = decode.pillow(pictures["exif-5.webp"], channels)[np.newaxis].astype(np.float32)
+    expected = np.broadcast_to(preprocessing.resized(raw, np)[0], (16, 12, 3))
+    assert np.abs(np.reshape(seen, (16, 12, 4))[..., :3] - expected).max() <= 1.5
+
+
+@pytest.mark.slow
+@in_chromium
+def test_halves_are_rounded_as_in_python(tab: Page) -> None:
+    script = (page.ASSETS / "page.js").read_text(encoding="utf-8")
+    begin = script.index("function roundHalfEven")
+    function = script[begin : script.index("\n}\n", begin) + 2]
+    halves = [0.4, 0.5, 1.5, 2.5, 2.6, 253.5, 254.5]
+    assert tab.evaluate(f"{halves}.map({function})") == np.rint(halves).tolist()
+
+
 @pytest.mark.slow
 @in_chromium
 def test_a_photograph_by_keyboard_and_offline(
@@ -169,22 +232,24 @@ def test_a_photograph_by_keyboard_and_offline(
     assert tab.evaluate("document.activeElement.id") == "show"
     press(tab, " ", 32, " ")
     assert tab.evaluate("!document.getElementById('heat').hidden")
-    press(tab, "Tab", 9)
-    press(tab, "Tab", 9)
+    evidence = outputs["evidence"][0].max(axis=(0, 1))[order]
+    clicked = int(evidence[1:].argmax()) + 1  # the first is shown already
+    assert evidence[clicked] > 0
+    for _ in range(clicked + 1):
+        press(tab, "Tab", 9)
     press(tab, "Enter", 13, "\r")
     pressed = "[...document.querySelectorAll('.class')].map((e) => e.getAttribute('aria-pressed'))"
-    assert tab.evaluate(pressed) == ["false", "true", "false", "false"]
-    second = graph.labels[order[1]]
-    assert tab.evaluate("document.getElementById('status').textContent").endswith(f"evidence for {second} is.")
+    assert tab.evaluate(pressed) == [str(place == clicked).lower() for place in range(4)]
+    label = graph.labels[order[clicked]]
+    assert tab.evaluate("document.getElementById('status').textContent").endswith(f"evidence for {label} is.")
     hottest = tab.evaluate(
         "(() => { const c = document.getElementById('heat'); const d = c.getContext('2d').getImageData(0, 0, c.width, "
         "c.height).data; let at = 0; for (let i = 3; i < d.length; i += 4) if (d[i] > d[at]) at = i;"
         " return [Math.floor((at - 3) / 4 / c.width) / c.height, ((at - 3) / 4 % c.width) / c.width]; })()"
     )
-    evidence = np.maximum(outputs["evidence"][0, ..., order[1]], 0)
-    if evidence.max() > 0:
-        place = np.unravel_index(evidence.argmax(), evidence.shape)
-        assert [int(share * side) for share, side in zip(hottest, evidence.shape, strict=True)] == list(place)
+    heat = outputs["evidence"][0, ..., order[clicked]]
+    place = np.unravel_index(heat.argmax(), heat.shape)
+    assert [int(share * side) for share, side in zip(hottest, heat.shape, strict=True)] == list(place)
     assert tab.complaints == []
 
 
@@ -242,6 +307,8 @@ def test_words_for_what_goes_wrong(tab: Page, server: Server, directory: Path, t
     server.missing.add("model.onnx")
     tab.open(server.url, 375, "light")
     wait(tab, f"{words} === 'The model failed to load: model.onnx: the server answered 404'")
+    tab.evaluate("dispatchEvent(new DragEvent('drop', { dataTransfer: new DataTransfer(), cancelable: true }))")
+    assert tab.evaluate(f"!document.getElementById('error').hidden && {words}.includes('answered 404')")
     server.missing.clear()
     tab.open(directory / web.PAGE, 375, "light")
     wait(tab, f"{words}.includes('Serve this folder with: python -m http.server')")

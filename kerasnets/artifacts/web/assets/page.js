@@ -7,6 +7,7 @@ const LUMA = [19595, 38470, 7471]; // of 65536
 const SHOWN = 5;
 
 let ort, resizing, model; // the runtime and two sessions: image -> pixels at the model's size, pixels -> answers
+let ready = false; // the model is loaded and has answered once: pictures are taken
 let turn = 0; // pictures given so far: a late answer to an earlier one is dropped
 let answer = null; // of the picture that is shown
 let chosen = 0; // the class whose evidence is shown
@@ -29,6 +30,7 @@ async function start() {
   model = await loaded("model.onnx", () => session("model.onnx"));
   await warmUp();
   at.file.disabled = at.camera.disabled = false;
+  ready = true;
   say("Ready.");
 }
 
@@ -242,10 +244,10 @@ function roundHalfEven(value) {
 // ---- showing ----------------------------------------------------------------------------------------------------
 
 async function take(file) {
+  if (!ready) return; // dropped or pasted early: what the page says now is to stay
   const number = (turn += 1);
   at.error.hidden = true;
   at.result.hidden = true;
-  if (!model) return;
   if (!file) return fail(new Problem("That was no picture. Give a file: a JPEG, PNG, WebP, GIF or BMP."));
   say(`Looking at ${named(file)} …`);
   await new Promise((done) => setTimeout(done)); // so that the words are seen
