@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -34,6 +34,7 @@ class Explanation:
         label: The class that is explained.
         probability: Its.
         classes: The best classes with their probabilities, best first.
+        unknown: Whether the best probability is too low for an answer; None of a model that always answers.
     """
 
     path: str
@@ -42,6 +43,14 @@ class Explanation:
     label: str
     probability: float
     classes: tuple[tuple[str, float], ...]
+    unknown: bool | None = None
+
+    @property
+    def heading(self) -> str:
+        """The class that is explained, and before it that the image is unknown where it is."""
+        if not self.unknown:
+            return self.label
+        return f"unknown; nearest is {self.label}" if self.label == self.classes[0][0] else f"unknown; {self.label}"
 
     def document(self, file: Path) -> dict[str, Any]:
         """Return what `explain --json` prints of it."""
@@ -49,7 +58,16 @@ class Explanation:
         return {
             **{"path": self.path, "file": str(file), "class": self.label, "probability": self.probability},
             "classes": classes,
+            **({} if self.unknown is None else {"unknown": self.unknown}),
         }
+
+
+class Maps(NamedTuple):
+    """A model's answer to an image and a class: evidence `[h, w]`, probabilities `[K]`, whether unknown."""
+
+    heat: np.ndarray
+    probabilities: np.ndarray
+    unknown: bool | None = None
 
 
 class Explainer:
@@ -66,9 +84,9 @@ class Explainer:
         layer: str | None,
         labels: tuple[str, ...],
         preprocessing: Preprocessing,
-        maps: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]],
+        maps: Callable[[np.ndarray, np.ndarray], Maps],
     ) -> None:
-        """Take what answers: raw pixels `[1, H, W, C]` and a class int32 `[1]` to a map `[h, w]` and `[K]`."""
+        """Take what answers raw pixels `[1, H, W, C]` and a class int32 `[1]`."""
         self.name, self.layer, self.labels = name, layer, labels
         self._preprocessing, self._maps = preprocessing, maps
 
@@ -94,7 +112,7 @@ class Explainer:
     def explain(self, path: str, image: np.ndarray, wanted: int = _BEST) -> Explanation:
         """Explain an image, uint8 `[H, W, 3]`, by the evidence for class `wanted` (-1: the best)."""
         pixels = decode.with_channels(image, self._preprocessing.channels)[np.newaxis]
-        found, probabilities = self._maps(pixels, np.array([wanted], np.int32))
+        found, probabilities, unknown = self._maps(pixels, np.array([wanted], np.int32))
         order = np.argsort(-probabilities, kind="stable")
         shown = int(order[0]) if wanted == _BEST else wanted
         return Explanation(
@@ -104,6 +122,7 @@ class Explainer:
             self.labels[shown],
             float(probabilities[shown]),
             tuple((self.labels[i], float(probabilities[i])) for i in order[:_TOP]),
+            unknown,
         )
 
 
@@ -129,9 +148,9 @@ def _of_run(run: Run, layer: str | None) -> Explainer:
     name = layers.choose(model, layer)
     function = tf.function(lambda inputs, classes: heatmaps(model, name, inputs, classes), reduce_retracing=True)
 
-    def maps(pixels: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def maps(pixels: np.ndarray, classes: np.ndarray) -> Maps:
         found, logits = function(tf.constant(preprocessing.apply(pixels.astype(np.float32), np)), tf.constant(classes))
-        return found.numpy()[0], tf.nn.softmax(logits).numpy()[0]
+        return Maps(found.numpy()[0], tf.nn.softmax(logits).numpy()[0])
 
     return Explainer(run.path.name, name, run.labels, preprocessing, maps)
 
@@ -150,9 +169,10 @@ def _of_version(path: Path, layer: str | None) -> Explainer:
     runner: Any = open_runner(manifest, savedmodel.NAME)
     preprocessing, feed = Preprocessing.load(manifest.directory), manifest.feed
 
-    def maps(pixels: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def maps(pixels: np.ndarray, classes: np.ndarray) -> Maps:
         outputs = runner.explained(feed.prepare(pixels, preprocessing), classes)
-        return outputs["heatmaps"][0], outputs["probabilities"][0]
+        unknown = bool(outputs["unknown"][0]) if "unknown" in outputs else None
+        return Maps(outputs["heatmaps"][0], outputs["probabilities"][0], unknown)
 
     name = f"{manifest.document['name']}-{manifest.document['version']}"
     return Explainer(name, None, manifest.labels, preprocessing, maps)

@@ -45,24 +45,31 @@ def explain(
     found, failures = _write(explainer, paths, label, output)
     if as_json:
         errors = [failure.document() for failure in failures]
-        emit_json({"schema": 1, "layer": explainer.layer, "explanations": found, "errors": errors})
+        documents = [document for _, document in found]
+        emit_json({"schema": 1, "layer": explainer.layer, "explanations": documents, "errors": errors})
     else:
-        for one in found:
-            out.print(f"{one['file']}: {one['class']} {one['probability']:.4f}")
+        for line, _ in found:
+            out.print(line)
     if failures:
         raise UserError(f"{len(failures)} of {len(paths)} images could not be explained")
 
 
 def _write(
     explainer: Explainer, paths: list[str], label: str | None, folder: Path
-) -> tuple[list[dict[str, Any]], list[Failure]]:
-    """Write a picture for each image; return in documents what each shows, and what failed."""
+) -> tuple[list[tuple[str, dict[str, Any]]], list[Failure]]:
+    """Write a picture for each image; return what each shows, as a line and as a document, and what failed.
+
+    Raises:
+        UserError: one of the pictures would take the place of an image, and nothing was written; or it cannot be.
+    """
+    files = _files(paths, folder)
+    _spare(paths, files, folder)
     layer = f"layer {explainer.layer}" if explainer.layer else "the layer chosen at export"
     note = f"Grad-CAM of {explainer.name}, {layer}"
-    found: list[dict[str, Any]] = []
+    found: list[tuple[str, dict[str, Any]]] = []
     failures: list[Failure] = []
     with progress("explain", total=len(paths)) as advance:
-        for file, result in zip(_files(paths, folder), explainer(paths, label), strict=True):
+        for file, result in zip(files, explainer(paths, label), strict=True):
             advance()
             if isinstance(result, Failure):
                 failures.append(result)
@@ -73,7 +80,7 @@ def _write(
                 write_whole(file, draw(result, note))
             except OSError as error:
                 raise UserError(f"--output {error.filename or folder}: {error.strerror}") from error
-            found.append(result.document(file))
+            found.append((f"{file}: {result.heading} {result.probability:.4f}", result.document(file)))
     return found, failures
 
 
@@ -88,3 +95,18 @@ def _files(paths: Iterable[str], folder: Path) -> list[Path]:
         taken.add(name)
         found.append(folder / name)
     return found
+
+
+def _spare(paths: Iterable[str], files: Iterable[Path], folder: Path) -> None:
+    """Raise UserError if a file that is to be written is one of the images."""
+    images = set(map(_real, paths))
+    for file in files:
+        if _real(file) in images:
+            raise UserError(f"--output {folder}: {file} is one of the images; name another folder")
+
+
+def _real(path: str | Path) -> str:
+    try:
+        return os.path.realpath(path)
+    except ValueError:  # a line of a list may hold what no path can
+        return str(path)

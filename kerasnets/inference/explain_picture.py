@@ -14,6 +14,8 @@ _SIDE = 400
 """Pixels of a panel's longer side."""
 _MARGIN, _GAP, _TOP, _BARS, _LEGEND = 28, 22, 92, 270, 44
 _LONGEST = 30
+_WIDEST = 16
+"""Pixels of a letter of the heading."""
 _DPI = 100
 
 
@@ -34,7 +36,8 @@ def draw(found: Explanation, note: str) -> bytes:
     total = (2 * _MARGIN + 2 * width + 2 * _GAP + _BARS, _TOP + panel + _LEGEND)
     figure = Figure(figsize=(total[0] / _DPI, total[1] / _DPI), dpi=_DPI, facecolor="white")
     sheet = _Sheet(figure, *total)
-    sheet.text(_MARGIN, 34, f"{_short(found.label)}  {found.probability:.1%}", fontsize=17, weight="bold", color=_INK)
+    heading = _short(found.heading, max(_LONGEST, total[0] // _WIDEST - 11))
+    sheet.text(_MARGIN, 34, f"{heading}  {found.probability:.1%}", fontsize=17, weight="bold", color=_INK)
     sheet.text(_MARGIN, 64, note, fontsize=9.5, color=_SOFT)
     over = overlay.lay_over(overlay.sized(found.image, height, width), overlay.sized_heat(found.heat, height, width))
     for place, pixels in enumerate((overlay.sized(found.image, height, width), over)):

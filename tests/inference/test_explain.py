@@ -57,6 +57,36 @@ def test_command(both: Path, photos: Path, tmp_path: Path) -> None:
     assert str(done.exception) == "1 of 2 images could not be explained"
 
 
+def test_an_image_is_not_overwritten(both: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for place, path in enumerate(sorted(photos.glob("*/000.jpg"))[:2]):
+        with Image.open(path) as image:
+            image.save(tmp_path / f"{place}.png")
+    kept = {path: path.read_bytes() for path in sorted(tmp_path.iterdir())}
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(explain, [str(both), "\0", *map(str, kept), "-o", "."])
+    assert isinstance(done.exception, UserError)
+    assert str(done.exception) == "--output .: 0.png is one of the images; name another folder"
+    assert {path: path.read_bytes() for path in sorted(tmp_path.iterdir())} == kept
+
+
+class Unsure:
+    """Stands for a SavedModel that says "unknown"."""
+
+    def explained(self, images: np.ndarray, classes: np.ndarray) -> dict[str, np.ndarray]:
+        probabilities = np.array([[0.2, 0.3, 0.4, 0.1]], np.float32)
+        return {"heatmaps": np.ones((1, 3, 3), np.float32), "probabilities": probabilities, "unknown": np.array([True])}
+
+
+def test_unknown_is_said(both: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kerasnets.inference.explain.open_runner", lambda *_: Unsure())
+    image = str(sorted(photos.glob("*/000.jpg"))[0])
+    done = CliRunner().invoke(explain, [str(both), image, "-o", str(tmp_path)], catch_exceptions=False)
+    assert done.stdout == f"{tmp_path}/000.png: unknown; nearest is coffee 0.4000\n"
+    (found,) = open_explainer(both)([image], "rocket")
+    assert isinstance(found, Explanation) and found.heading == "unknown; rocket"
+    assert found.document(tmp_path)["unknown"] is True
+
+
 def test_words_for_what_is_wrong(photo_resnet: Run, version: Path, both: Path, photos: Path) -> None:
     for path, layer, label, words in (
         (
