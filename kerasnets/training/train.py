@@ -146,10 +146,7 @@ def carry_out(work: Work, saved: Saved | None = None) -> None:
         guard.stage = "evaluation"
         save(job.fast.to_plain(), run.last_model_file)
         finish(run, job, watching.best.epoch, watching.history.epochs, watching.timing.total)
-        best = models.main(models.load(run.model_file))
-        _write_embeddings(run, job, best)
-        if job.config.telemetry.report:
-            write_overlays(run, job, best)
+        _look(run, job)
         conclude(run)
         Store(run.checkpoints).forget(but=1)
 
@@ -218,6 +215,17 @@ def _run_epochs(job: Job, callbacks: Callbacks, saved: Saved | None) -> None:
         callbacks=callbacks,
         verbose=_VERBOSE * job.distribution.cluster.chief,
     )
+
+
+def _look(run: Run, job: Job) -> None:
+    """Write what the best weights make of some images, as far as it is wanted."""
+    telemetry = job.config.telemetry
+    if not (telemetry.embeddings or telemetry.report):
+        return
+    best = models.main(models.load(run.model_file))
+    _write_embeddings(run, job, best)
+    if telemetry.report:
+        write_overlays(run, job, best)
 
 
 def _write_embeddings(run: Run, job: Job, model: keras.Model) -> None:
