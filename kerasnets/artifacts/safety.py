@@ -2,7 +2,7 @@
 
 A SavedModel is a program: TensorFlow has operations that read and write files or call back into Python, and some of
 them run as soon as it is loaded. So only operations that compute are let through, those that exports are made of; the
-functions that save and restore its variables are in every SavedModel, and may only not be called by the others.
+functions that save and restore its variables are in every SavedModel, but nothing may call them or answer by them.
 A .tflite file has no such operations, but may ask for code of others (custom operations) and for weights elsewhere.
 ONNX and OpenVINO's files are handed to their runtimes as bytes, which then find no other file.
 """
@@ -142,11 +142,17 @@ def _called(nodes: Iterable[Any]) -> Iterator[str]:
 
 
 def _only_objects(graph: Any) -> None:
-    """See that loading calls no function: resources and savers of objects' own have theirs called."""
+    """See that loading calls no function, and that nothing which can be called once it is loaded is a saver.
+
+    Resources, and objects with savers of their own, have functions called while they are loaded.
+    """
     for node in graph.nodes:
         kind = node.WhichOneof("kind")
         if kind not in _OBJECTS or node.registered_saver:
             raise ValueError(f"holds a {kind or 'nameless object'}, of which no export is made")
+        names = (*node.function.concrete_functions, node.bare_concrete_function.concrete_function_name)
+        if saver := next((name for name in names if _SAVERS.fullmatch(name)), None):
+            raise ValueError(f"answers by {saver}, which writes or reads files")
         functions = {
             index for saver in node.saveable_objects.values() for index in (saver.save_function, saver.restore_function)
         }

@@ -145,6 +145,34 @@ def test_a_saved_model_whose_signature_calls_its_saver(tmp_path: Path) -> None:
     assert "was not opened" in opened(path)
 
 
+@pytest.mark.slow
+def test_a_saved_model_whose_signature_is_a_saver(tmp_path: Path, marker: Path) -> None:
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    def attack() -> Any:
+        return tf.raw_ops.SaveV2(prefix=str(marker), tensor_names=["a"], shape_and_slices=[""], tensors=[tf.zeros(1)])
+
+    path = save(tf.Module(), tmp_path / "saver", after(attack))
+    file = path / "saved_model.pb"
+    saved = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+    functions, objects = saved.meta_graphs[0].graph_def.library.function, saved.meta_graphs[0].object_graph_def
+    signature = next(node.bare_concrete_function for node in objects.nodes if node.HasField("bare_concrete_function"))
+    wrapper, saver = signature.concrete_function_name, "__inference__traced_save_99"
+    objects.concrete_functions[saver].CopyFrom(objects.concrete_functions[wrapper])
+    del objects.concrete_functions[wrapper]
+    signature.concrete_function_name = saver
+    for function in list(functions):
+        if function.signature.name == wrapper:
+            functions.remove(function)
+        elif "traced" not in function.signature.name:  # what the wrapper calls
+            function.signature.name = saver
+    file.write_bytes(saved.SerializeToString())
+    assert opened(path) == f"{file} answers by {saver}, which writes or reads files; it was not opened"
+    assert list(tmp_path.glob("marker*")) == []
+    tf.saved_model.load(str(path)).signatures["serving_default"](image=tf.zeros([1, 2, 2, 1]))
+    assert list(tmp_path.glob("marker*"))  # it would have
+
+
 @pytest.mark.parametrize("place", ["../secret", "inside", "/etc/hostname"])
 def test_an_onnx_file_holds_its_tensors_itself(place: str, tmp_path: Path) -> None:
     version = tmp_path / "version"
