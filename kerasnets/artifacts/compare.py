@@ -20,6 +20,8 @@ LOGITS_TOLERANCE = 1e-3
 _SMALLEST_PROBABILITY = 1e-30
 _ROUNDING = 1e-4
 """Of a sum of probabilities."""
+_KERAS_TOLERANCE = 1e-4
+"""Of a probability of the Keras model itself, between training's batches and those here."""
 
 
 def refuse(form: Format, check: str, found: str, allowed: str) -> Never:
@@ -71,7 +73,8 @@ def distance(probabilities: np.ndarray, logits: np.ndarray) -> float:
 class Comparison:
     """Collects the figures of one artefact, and refuses it as soon as one is out of bounds.
 
-    Of a lossy format no probability or logit is out of bounds, as long as it is a probability: only accuracy counts.
+    Of a lossy format no probability or logit is out of bounds, as long as it is a probability: only accuracy counts,
+    the artefact's for the gate and Keras' own against what training recorded.
     """
 
     def __init__(self, form: Format, runner: ProcessRunner, reference: Reference, feed: Feed) -> None:
@@ -79,7 +82,7 @@ class Comparison:
         self._runner, self._reference, self._feed = runner, reference, feed
         self._probabilities, self._logits = 0.0, 0.0
         self._encoded: float | None = None
-        self._images = self._right = self._right_in_keras = self._close_calls = 0
+        self._images = self._right = self._right_in_keras = self._close_calls = self._close_in_keras = 0
         self._pairs: list[np.ndarray] = []
         self._splits: dict[str, None] = {}
 
@@ -111,6 +114,8 @@ class Comparison:
         if self.form.LOSSY:
             if not np.abs(found.sum(axis=1) - 1.0).max() <= _ROUNDING:
                 refuse(self.form, "probabilities", f"do not sum to 1 on {what}", "they must")
+            if found.min() < 0.0:
+                refuse(self.form, "probabilities", f"fall to {found.min():.3g} on {what}", "none may be below 0")
             return difference
         if not difference <= tolerance:
             allowed = f"at most {tolerance:g} is allowed"
@@ -153,6 +158,7 @@ class Comparison:
         self._right += int((found.argmax(axis=1) == labels).sum())
         self._right_in_keras += int((logits.argmax(axis=1) == labels).sum())
         self._close_calls += int((lead <= 2 * self.form.TOLERANCE).sum())
+        self._close_in_keras += int((lead <= 2 * _KERAS_TOLERANCE).sum())
 
     def weigh(self, split: str, images: np.ndarray, labels: np.ndarray) -> None:
         """Count a batch of another split as well for how far a lossy format's accuracy falls."""
@@ -167,11 +173,13 @@ class Comparison:
         """Check the accuracies of the whole split and return the figures.
 
         Raises:
-            CheckFailed: the artefact's accuracy is not Keras', or not the one that training recorded; a lossy one's
-                falls too far, or too few images say so (but with `force`).
+            CheckFailed: the artefact's accuracy is not Keras', or not the one that training recorded. Of a lossy
+                format: Keras' accuracy is not that one, the artefact's falls too far, or too few images say so (but
+                with `force`).
         """
         recorded, drop = recorded_accuracy(run), None
         if self.form.LOSSY:
+            self._check_recorded(recorded, self._right_in_keras, self._close_in_keras, "Keras gets ")
             right, in_keras = np.concatenate(self._pairs, axis=1)
             drop = measure(right, in_keras, tuple(self._splits), run.config.export.max_accuracy_drop)
             judge(self.form, drop, force=force)
@@ -193,9 +201,12 @@ class Comparison:
         if abs(self._right - self._right_in_keras) > self._close_calls:
             must = f"Keras gets {self._right_in_keras}"
             refuse(self.form, "accuracy", f"{self._right} of {self._images} validation images right", must)
+        self._check_recorded(recorded, self._right, self._close_calls)
+
+    def _check_recorded(self, recorded: float | None, right: int, close_calls: int, who: str = "") -> None:
         # Training measures the saved float32 weights as well, whatever precision it trained in.
-        if recorded is not None and abs(self._right - recorded * self._images) > self._close_calls + 0.5:
-            found = f"{self._right / self._images:.4f} of the validation images right"
+        if recorded is not None and abs(right - recorded * self._images) > close_calls + 0.5:
+            found = f"{who}{right / self._images:.4f} of the validation images right"
             refuse(self.form, "accuracy", found, f"metrics.json says {recorded:.4f}")
 
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -50,13 +51,13 @@ class Answers:
 
     preprocessing = None
     labels = ("a", "b", "c")
-    unknown_below = None
+    unknown_below: float | None = None
 
-    def __init__(self, array: np.ndarray) -> None:
-        self.array = array
+    def __init__(self, array: np.ndarray, unknown: list[bool] | None = None) -> None:
+        self.array, self.unknown = array, np.array(unknown)
 
     def outputs(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        return {"probabilities": self.array}
+        return {"probabilities": self.array, "unknown": self.unknown}
 
     def logits(self, images: np.ndarray, feed: Feed) -> np.ndarray:
         return self.array
@@ -65,8 +66,8 @@ class Answers:
 IMAGES = np.zeros((2, 4, 4, 3), np.float32)
 
 
-def comparison(probabilities: np.ndarray, logits: np.ndarray = LOGITS) -> Comparison:
-    return Comparison(FORMATS["onnx"], Answers(probabilities), Answers(logits), Feed())  # type: ignore[arg-type]
+def comparison(probabilities: np.ndarray, logits: np.ndarray = LOGITS, form: str = "onnx") -> Comparison:
+    return Comparison(FORMATS[form], Answers(probabilities), Answers(logits), Feed())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -104,8 +105,40 @@ def test_top_1_may_differ_only_where_two_classes_are_as_good_as_equal() -> None:
     assert (figures.accuracy, figures.keras_accuracy, figures.close_calls) == (0.5, 1.0, 1)
 
 
+@pytest.mark.parametrize(
+    ("probabilities", "message"),
+    [
+        ([[0.5, 0.5, 0.0], [0.5, 0.3, 0.1]], "onnx-int8: probabilities: do not sum to 1 on x; they must"),
+        ([[-1.0, 2.0, 0.0], [0.5, 0.3, 0.2]], "onnx-int8: probabilities: fall to -1 on x; none may be below 0"),
+        ([[np.nan, 1.0, 0.0], [0.5, 0.3, 0.2]], "onnx-int8: probabilities: do not sum to 1 on x; they must"),
+    ],
+)
+def test_a_lossy_format_answers_with_probabilities(probabilities: list[list[float]], message: str) -> None:
+    with pytest.raises(CheckFailed) as error:
+        comparison(np.array(probabilities, np.float32), form="onnx-int8").compare(IMAGES, "x")
+    assert str(error.value) == message
+
+
+def test_unknown_is_what_the_probabilities_say() -> None:
+    reference = Answers(LOGITS)
+    reference.unknown_below = 0.87  # the best ones are 0.876 and 0.881
+    for said, passes in (([False, False], True), ([True, False], False)):
+        runner = Answers(softmax(LOGITS), said)
+        found = Comparison(FORMATS["onnx"], runner, reference, Feed())  # type: ignore[arg-type]
+        if passes:
+            found.compare(IMAGES, "x")
+            continue
+        with pytest.raises(CheckFailed) as error:
+            found.compare(IMAGES, "x")
+        assert str(error.value) == (
+            "onnx: unknown: is [True, False] for x; must be where the best probability is below 0.87"
+        )
+
+
 class FakeRun:
     """A run with an accuracy on record."""
+
+    config = SimpleNamespace(export=SimpleNamespace(max_accuracy_drop=0.5))
 
     def __init__(self, folder: Path | None) -> None:
         self.path = folder or Path("/nonexistent")
@@ -130,3 +163,26 @@ def test_the_recorded_accuracy_may_differ_only_by_close_calls(
         with pytest.raises(CheckFailed) as error:
             found.finish(run)  # type: ignore[arg-type]
         assert str(error.value) == ("onnx: accuracy: 1.0000 of the validation images right; metrics.json says 0.5000")
+
+
+@pytest.mark.parametrize(
+    ("lead", "recorded", "passes"),
+    [(3.0, 1.0, True), (3.0, 0.5, False), (1e-4, 0.5, True), (0.05, 0.5, False)],
+    ids=["the same", "another", "a close call of Keras", "a close call of 8 bits alone"],
+)
+def test_with_a_lossy_format_keras_is_held_to_the_recorded_accuracy(
+    tmp_path: Path, lead: float, recorded: float, passes: bool
+) -> None:
+    (tmp_path / "metrics.json").write_text(json.dumps({"validation": {"accuracy": recorded}}))
+    logits = np.array([[lead, 0.0, -2.0], [0.0, -2.0, 3.0]], np.float32)
+    found = comparison(softmax(logits), logits, "onnx-int8")
+    found.add(IMAGES, np.array([0, 2]))
+    run = FakeRun(tmp_path)
+    if passes:
+        assert found.finish(run, force=True).recorded_accuracy == recorded  # type: ignore[arg-type]
+    else:
+        with pytest.raises(CheckFailed) as error:
+            found.finish(run, force=True)  # type: ignore[arg-type]
+        assert str(error.value) == (
+            "onnx-int8: accuracy: Keras gets 1.0000 of the validation images right; metrics.json says 0.5000"
+        )
