@@ -23,6 +23,14 @@ PREPROCESSING, NETWORK = "preprocessing", "network"
 """Scopes of the names of operations, by which int8 formats know what to leave in float32."""
 
 
+def scope(name: str) -> str | None:
+    """Return which of the two scopes an operation's name, a path, lies in; None for what is in neither.
+
+    The outer one counts: a layer may be called as it likes.
+    """
+    return next((part for part in name.split("/") if part in (PREPROCESSING, NETWORK)), None)
+
+
 def load(run: Run) -> tuple[keras.Model, keras.Model]:
     """Return the run's best model with every head, and its main head alone, computing in float32.
 

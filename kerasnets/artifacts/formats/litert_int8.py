@@ -71,7 +71,11 @@ def names(directory: Path) -> list[str]:
 
 
 def _kept_in_float(content: bytes) -> list[str]:
-    """Return the names of what a converted model computes outside of the network."""
-    from kerasnets.artifacts.graph import NETWORK
+    """Return the names of what a converted model computes outside of the network.
 
-    return [name for name in litert.LiteRtRunner(content).tensors if f"{NETWORK}/" not in name]
+    An operation that was put together from several has all their names, in no fixed order, with `;` between them.
+    """
+    from kerasnets.artifacts.graph import NETWORK, scope
+
+    tensors = litert.LiteRtRunner(content).tensors
+    return [name for name in tensors if all(scope(part) != NETWORK for part in name.split(";"))]

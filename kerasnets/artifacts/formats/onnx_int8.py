@@ -68,9 +68,9 @@ def names(directory: Path) -> list[str]:
 
 def _resizing(model: Any) -> list[str]:
     """Return the names of the resize's matrix products: weights of pixels, which 8 bits would move about."""
-    from kerasnets.artifacts.graph import PREPROCESSING
+    from kerasnets.artifacts.graph import PREPROCESSING, scope
 
-    return [node.name for node in model.graph.node if node.op_type == "MatMul" and PREPROCESSING in node.name]
+    return [node.name for node in model.graph.node if node.op_type == "MatMul" and scope(node.name) == PREPROCESSING]
 
 
 class _Calibration:
