@@ -86,7 +86,7 @@ class SavedModelRunner:
     def labels(self) -> tuple[str, ...]:
         """Class names in order, from the asset."""
         text = (self._directory / "assets" / "labels.txt").read_text(encoding="utf-8")
-        return tuple(text.splitlines())
+        return tuple(text.removesuffix("\n").split("\n"))
 
     @cached_property
     def signatures(self) -> dict[str, Any]:
