@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from kerasnets.artifacts import store
+from kerasnets.artifacts.audit.artefact import _unknown
 from kerasnets.artifacts.audit.version import audit
 from kerasnets.artifacts.export import Published
 from kerasnets.artifacts.formats import FORMATS
@@ -166,6 +167,17 @@ def test_a_format_that_cannot_be_run_here_is_a_failed_check_unless_left_out(
     ]
     with pytest.raises(UserError, match="^--formats: .* holds onnx, not onx; did you mean 'onnx'[?]$"):
         failures(Manifest.read(published.path), ["onx"])
+
+
+def test_unknown_that_is_not_what_the_probabilities_say_is_a_failed_check() -> None:
+    probabilities = np.array([[0.4, 0.3, 0.3], [0.1, 0.8, 0.1]], np.float32)
+    right = _unknown(FORMATS["onnx"], {"probabilities": probabilities, "unknown": np.array([True, False])}, 0.5)
+    assert (right.ok, right.found) == (True, "1 of 2 pictures")
+    wrong = _unknown(FORMATS["onnx"], {"probabilities": probabilities, "unknown": np.array([False, False])}, 0.5)
+    assert wrong.ok is False
+    assert wrong.sentence() == (
+        "onnx: unknown: is not what the probabilities say; where the best probability is below 0.5"
+    )
 
 
 def test_damaged_answers_are_refused(published: Published, tmp_path: Path) -> None:
