@@ -106,8 +106,8 @@ proof-scale: setup  ## a million listed images: time to the first step, memory
 proof-serve: setup  ## the server under load against onnxruntime alone; versions, signals and attacks meanwhile (8 minutes)
 	$(BIN)/python tests/proofs/serve.py
 
-proof-speed: setup  ## how fast each exported file of a ResNet-20 and a ResNet-50 answers; charts into docs/pictures
-	$(BIN)/python tests/proofs/speed.py docs/pictures
+proof-speed: setup  ## how fast each exported file of a ResNet-20 and a ResNet-50 answers; charts into docs/charts
+	$(BIN)/python tests/proofs/speed.py docs/charts
 
 proof-resume: setup  ## runs killed at random points, resumed, and killed again: bit for bit the same
 	$(BIN)/python tests/proofs/resume.py

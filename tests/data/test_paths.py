@@ -109,10 +109,10 @@ def test_a_config_whose_path_is_not_utf8(folder: Path, tmp_path: Path) -> None:
 def test_odd_names_in_predict(folder: Path) -> None:
     found = list(predict.find([os.fspath(folder)]))
     assert sorted(found) == sorted(os.fspath(path) for path in folder.rglob("*.png"))
-    decoded = {os.path.basename(path): predict._decode(path, 3) for path in found}
+    decoded = {os.path.basename(path): predict.read_image(path, 3) for path in found}
     for number, name in enumerate(ODD):
         result = decoded[name]
-        assert isinstance(result, predict._Decoded)
+        assert isinstance(result, predict.Decoded)
         assert result.pixels.shape == (20, 20 + number, 3)
 
 
@@ -168,7 +168,7 @@ def test_a_path_of_4000_bytes(folder: Path) -> None:
     assert all(audit.unreadable(split) == [] for split in dataset.splits.values())
     assert tf.io.read_file(os.fspath(path)).numpy() == path.read_bytes()
     assert os.fspath(path) in predict.find([os.fspath(folder)])
-    assert isinstance(predict._decode(os.fspath(path), 3), predict._Decoded)
+    assert isinstance(predict.read_image(os.fspath(path), 3), predict.Decoded)
     assert examine(Data(source="folder", path=folder), None).images == 2 * len(ODD) + 1
 
 
@@ -236,7 +236,7 @@ def test_a_link_that_leads_nowhere_is_an_image_that_cannot_be_read(folder: Path)
         ("gone.png", "No such file or directory"),
         ("round.png", "Too many levels of symbolic links"),
     ]
-    failure = predict._decode(os.fspath(folder / "dog/gone.png"), 3)
+    failure = predict.read_image(os.fspath(folder / "dog/gone.png"), 3)
     assert isinstance(failure, predict.Failure)
     assert list(predict.find([os.fspath(folder / "dog/gone.png")])) == [os.fspath(folder / "dog/gone.png")]
 
@@ -262,7 +262,7 @@ def test_pipes_and_devices_are_never_waited_for(folder: Path) -> None:
     for path in specials(folder):
         with pytest.raises(OSError, match=said):
             Files.of([path]).read(0)
-        assert predict._decode(os.fspath(path), 3) == predict.Failure(os.fspath(path), said)
+        assert predict.read_image(os.fspath(path), 3) == predict.Failure(os.fspath(path), said)
     report = examine(Data(source="folder", path=folder), None)
     assert sum(finding.kind == "special" for finding in report.findings) == 3
     table = write_table(folder)
@@ -291,7 +291,7 @@ def test_files_that_change_after_they_were_listed(instead: str, folder: Path) ->
         os.mkfifo(path)
     problem = audit.unreadable(dataset.train)[0]
     assert (problem.index, problem.path) == (3, path)
-    failure = predict._decode(path, 3)
+    failure = predict.read_image(path, 3)
     assert isinstance(failure, predict.Failure)
     assert failure.reason.startswith(problem.reason)
     if instead == "pipe":
@@ -304,7 +304,7 @@ def test_files_that_change_after_they_were_listed(instead: str, folder: Path) ->
 
 def test_a_list_of_names_with_bytes_that_no_path_has() -> None:
     assert list(predict.find(["-"], ["a\0b.png\n"])) == ["a\0b.png"]
-    assert predict._decode("a\0b.png", 3) == predict.Failure("a\0b.png", "embedded null byte")
+    assert predict.read_image("a\0b.png", 3) == predict.Failure("a\0b.png", "embedded null byte")
 
 
 def test_names_come_in_order(folder: Path) -> None:
