@@ -23,7 +23,8 @@ from kerasnets.telemetry.events import Events
 from kerasnets.telemetry.nonfinite import NonFinite
 from kerasnets.telemetry.observers import GradientNorm, Level, Observer
 from kerasnets.telemetry.writer import ProbeWriter
-from kerasnets.training import optim, runtime
+from kerasnets.training import optim, precision, runtime
+from kerasnets.training.distribute import Distribution
 from kerasnets.training.fast import make_fast
 from kerasnets.training.job import probe_of
 from kerasnets.training.step import Trainer
@@ -97,6 +98,7 @@ def measure(config: Config, *, rounds: int, steps: int) -> Cost:
     if not config.telemetry.every:
         raise UserError("telemetry.every is 0, so there is nothing to measure")
     runtime.prepare(config.seed, runtime.threads(config.training.threads))
+    config = precision.settle(config, Distribution())
     with tempfile.TemporaryDirectory() as folder:
         bench = _Bench(config, Path(folder))
         bench.run(rounds)

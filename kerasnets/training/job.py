@@ -24,7 +24,7 @@ from kerasnets.telemetry.observers import GradientNorm, Observer
 from kerasnets.telemetry.probe import Probe
 from kerasnets.telemetry.replicas import Flags
 from kerasnets.telemetry.validation import ValidationCounts
-from kerasnets.training import distribute, optim, pretrained, runtime
+from kerasnets.training import distribute, optim, precision, pretrained, runtime
 from kerasnets.training.distribute import Distribution, naming_lost_workers
 from kerasnets.training.fast import Fast, make_fast
 from kerasnets.training.nonfinite import RateFactor
@@ -259,6 +259,7 @@ def assemble(config: Config, *, check_files: bool) -> tuple[Job, list[tuple[str,
         check_settled(config)
     runtime.prepare(config.seed, config.training.threads)
     distribution = distribute.start(config.training.strategy)
+    config = precision.settle(config, distribution)
     plain = network(config, dataset)
     weights = pretrained.read(config, plain)
     config = pretrained.with_normalization(config, weights)
