@@ -1,5 +1,6 @@
 """`kerasnets serve`."""
 
+import importlib.util
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -138,12 +139,10 @@ def serve(
 @contextmanager
 def _sdk() -> Iterator[None]:
     """Import KServe's SDK in the block: it reads the command line when it is imported, and this one is not for it."""
+    if importlib.util.find_spec("kserve") is None:
+        raise UserError("kerasnets serve needs kserve; install it with: pip install 'kerasnets[serve]'")
     words, sys.argv = sys.argv, sys.argv[:1]
     try:
         yield
-    except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] == "kserve":
-            raise UserError("kerasnets serve needs kserve; install it with: pip install 'kerasnets[serve]'") from error
-        raise
     finally:
         sys.argv = words

@@ -261,7 +261,8 @@ def test_a_version_that_cannot_compute_is_a_users_error() -> None:
 
 
 def test_without_the_sdk_the_command_that_installs_it_is_given() -> None:
-    code = "import sys; sys.modules['kserve'] = None; sys.argv[1:] = ['serve', 'x']"
+    missing = ("kserve", "uvicorn", "fastapi", "starlette", "orjson", "prometheus_client")
+    code = f"import sys; sys.modules.update(dict.fromkeys({missing})); sys.argv[1:] = ['serve', 'x']"
     code += "; from kerasnets.cli import main; main()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
