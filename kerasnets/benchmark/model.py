@@ -148,7 +148,8 @@ def _forms(manifest: Manifest) -> tuple[dict[str, tuple[Any, Path]], dict[str, s
         if form is None:
             left_out[name] = "this kerasnets does not know the format"
         elif form.NEEDS is not None and not is_installed(form):
-            left_out[name] = f"needs {form.NEEDS[0]}"
+            package, extra = form.NEEDS
+            left_out[name] = f"needs {package.replace('_', '-')}: pip install 'kerasnets[{extra}]'"
         else:
             forms[name] = (form, manifest.directory)
     if not forms.keys() - {KERAS}:
