@@ -1,4 +1,4 @@
-"""Groups of commands from a table: a command's module is imported only when that command is called."""
+"""Groups of commands: they name the nearest of a misspelt one, and import a command's module when it is called."""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -9,7 +9,22 @@ import click
 from kerasnets.errors import UserError, nearest
 
 
-class Commands(click.Group):
+class Group(click.Group):
+    """A group that names the nearest command for a misspelt one."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        there = self.list_commands(ctx)
+        if args and args[0] not in there and not args[0].startswith("-"):
+            group = _words(ctx)
+            wanted = " ".join([*group, args[0]])
+            see = " ".join(["kerasnets", *group, "--help"])
+            raise UserError(f"no command '{wanted}'{nearest(args[0], there)}; see `{see}`")
+        return super().resolve_command(ctx, args)
+
+
+class Commands(Group):
     """A group whose `table` maps each word to (module:function, what it does)."""
 
     def __init__(self, table: Mapping[str, tuple[str, str]], **attributes: Any) -> None:
@@ -25,16 +40,6 @@ class Commands(click.Group):
         module, function = self.table[cmd_name][0].split(":")
         command: click.Command = getattr(import_module(module), function)
         return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in self.table and not args[0].startswith("-"):
-            group = _words(ctx)
-            wanted = " ".join([*group, args[0]])
-            see = " ".join(["kerasnets", *group, "--help"])
-            raise UserError(f"no command '{wanted}'{nearest(args[0], self.table)}; see `{see}`")
-        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

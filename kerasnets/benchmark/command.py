@@ -9,6 +9,7 @@ import click
 
 from kerasnets import config as configs
 from kerasnets import environment
+from kerasnets.commands import Group
 from kerasnets.console import Words, emit_json, import_tensorflow, out
 from kerasnets.errors import UserError
 
@@ -20,7 +21,7 @@ _LARGEST_BATCH = 4096
 _WIDEST = 200
 
 
-@click.group()
+@click.group(cls=Group)
 def benchmark() -> None:
     """Measure, in pairs: what is compared runs in turns in one process."""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 from rich.table import Table
 
+from kerasnets.commands import Group
 from kerasnets.config.differences import between
 from kerasnets.console import Words, emit_json, out
 from kerasnets.errors import UserError, nearest
@@ -35,18 +36,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON doc
 _ROOT = click.argument("root", default=str(DEFAULT_ROOT), type=click.Path(path_type=Path))
 
 
-class Subcommands(click.Group):
-    """Names the nearest subcommand for a misspelt one."""
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in self.commands and not args[0].startswith("-"):
-            raise UserError(f"runs has no '{args[0]}'{nearest(args[0], self.commands)}; see `kerasnets runs --help`")
-        return super().resolve_command(ctx, args)
-
-
-@click.group(cls=Subcommands)
+@click.group(cls=Group)
 def runs() -> None:
     """List, compare or prune runs."""
 

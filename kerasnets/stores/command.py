@@ -9,8 +9,9 @@ from rich.table import Table
 
 from kerasnets.artifacts import store as layout
 from kerasnets.artifacts.manifest import Manifest
+from kerasnets.commands import Group
 from kerasnets.console import Words, emit_json, out
-from kerasnets.errors import UserError, nearest
+from kerasnets.errors import UserError
 from kerasnets.stores import prune as pruning
 from kerasnets.stores import rollback as going_back
 from kerasnets.stores import show as showing
@@ -34,18 +35,7 @@ _STORE = click.Path(path_type=Path)
 _DEFAULT = "export/models"
 
 
-class Subcommands(click.Group):
-    """Names the nearest subcommand for a misspelt one."""
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in self.commands and not args[0].startswith("-"):
-            raise UserError(f"store has no '{args[0]}'{nearest(args[0], self.commands)}; see `kerasnets store --help`")
-        return super().resolve_command(ctx, args)
-
-
-@click.group(cls=Subcommands)
+@click.group(cls=Group)
 def store() -> None:
     """List, show, prune or roll back the versions in a model store."""
 

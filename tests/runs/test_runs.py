@@ -102,7 +102,7 @@ def test_values_that_are_not_finite_are_null(root: Path) -> None:
 
 
 def test_wrong_words(root: Path) -> None:
-    with pytest.raises(UserError, match="^runs has no 'lst'; did you mean 'list'?"):
+    with pytest.raises(UserError, match="^no command 'lst'; did you mean 'list'?"):
         call("lst")
     with pytest.raises(UserError, match="^--sort validaton: no such column; did you mean 'validation'"):
         call("list", root, "--sort", "validaton")

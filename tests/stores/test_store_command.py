@@ -128,7 +128,7 @@ def test_list_of_an_empty_store(tmp_path: Path) -> None:
         (["list", "{root}x"], "no model store {root}x; did you mean 'store'?"),
         (["list", "{root}/digits"], "{root}/digits is a model itself; name the store that holds it, {root}"),
         (["list", "{root}/digits/1"], "{root}/digits/1 is a model itself; name the store that holds it, {root}"),
-        (["lst"], "store has no 'lst'; did you mean 'list'?; see `kerasnets store --help`"),
+        (["lst"], "no command 'lst'; did you mean 'list'?; see `kerasnets --help`"),
         (["show", "{root}/digit"], "model {root}/digit does not exist; did you mean 'digits'?"),
         (["show", "{root}/digits/5"], "model {root}/digits has no version 5; it has 1, 2, 3"),
         (["prune", "{root}"], "say which versions may go: --keep N, --older-than DAYS or --leftovers"),
