@@ -11,21 +11,21 @@ class Check:
     Attributes:
         check: Its name.
         format: The format that it concerns, or None.
-        ok: Whether it holds; None where the version keeps nothing that it could be checked against.
+        ok: Whether it holds; not where it cannot be made.
         found: What was found.
         allowed: What is allowed, where that is not plain.
     """
 
     check: str
     format: str | None
-    ok: bool | None
+    ok: bool
     found: str
     allowed: str = ""
 
     @property
     def result(self) -> str:
         """The outcome in words."""
-        return {True: "ok", False: "DIFFERS", None: "cannot be checked"}[self.ok]
+        return "ok" if self.ok else "FAILED"
 
     def document(self) -> dict[str, Any]:
         """Return the check as `verify --json` prints it."""

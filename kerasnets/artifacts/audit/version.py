@@ -78,7 +78,7 @@ def _golden(manifest: Manifest, preprocessing: Preprocessing) -> Golden | None:
 def _pixels(manifest: Manifest, golden: Golden | None, raw: list[np.ndarray], preprocessing: Preprocessing) -> Check:
     if golden is None:
         found = f"the version was written by kerasnets {manifest.release}, which kept no golden images"
-        return Check("golden images", None, None, found, "export the run again to have them")
+        return Check("golden images", None, False, found, "export the run again to have them")
     difference = held.pixels(golden, (preprocessing.resized(image, np)[0] for image in raw))
     return Check("golden pixels", None, difference.ok, difference.found, f"at most {held.PIXELS:g} grey level")
 
