@@ -76,14 +76,13 @@ def frame(preprocessing: Preprocessing, dtype: str, *, static: bool) -> list[int
 def html(known: dict[str, Any], *, eight_bits: bool) -> str:
     """Return the page."""
     from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
 
     style, script = ((ASSETS / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     document = json.dumps(known, ensure_ascii=False).replace("<", "\\u003c")
     template = Environment(autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True).from_string(
         (ASSETS / "page.html").read_text(encoding="utf-8")
     )
-    from markupsafe import Markup
-
     size, classes = known["size"], len(known["labels"])
     kind = "with 8-bit numbers" if eight_bits else "with 32-bit numbers"
     calibrated = (
