@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 from photos import PHOTOS, write_photos
+from small_runs import FLOAT32
 
 TRAINING = [
     *("model.name=resnet8", "model.stem=small", "data.image_size=32", "training.epochs=6", "training.batch_size=16"),
-    *("training.learning_rate=0.05", "training.optimizer=sgd"),
+    *("training.learning_rate=0.05", "training.optimizer=sgd", FLOAT32),
 ]
 
 

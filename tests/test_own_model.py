@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from same_runs import differences
+from small_runs import FLOAT32
 
 from kerasnets.artifacts.export import export
 from kerasnets.artifacts.manifest import Manifest
@@ -32,7 +33,7 @@ def net(input_shape, classes, width):
     x = layers.Dropout(0.2)(layers.Flatten()(body(x)))
     return keras.Model(image, layers.Dense(classes, activation="softmax")(x))
 """
-WORDS = ["name=mine", "training.epochs=2", "training.optimizer=adam", "training.learning_rate=0.01"]
+WORDS = [FLOAT32, "name=mine", "training.epochs=2", "training.optimizer=adam", "training.learning_rate=0.01"]
 WORDS += ["training.nesterov=false", "telemetry.every=20", "data.augment.pad_crop=0"]
 WORDS += ["training.checkpoint_every=7", "data.image_size=8", "model={name: 'digit_nets:net', width: 16}"]
 

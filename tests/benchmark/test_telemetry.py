@@ -4,12 +4,16 @@ import json
 
 import pytest
 from click.testing import CliRunner
+from small_runs import FLOAT32
 
 from kerasnets.benchmark.command import benchmark
 from kerasnets.benchmark.telemetry import run_size
 from kerasnets.errors import UserError
 
-TINY = ("digits-resnet20", "model.blocks=[1, 1, 1]", "data.image_size=8", "data.channels=1", "training.batch_size=8")
+TINY = (
+    *("digits-resnet20", "model.blocks=[1, 1, 1]", "data.image_size=8", "data.channels=1", "training.batch_size=8"),
+    FLOAT32,
+)
 
 
 def run(*words: str) -> str:

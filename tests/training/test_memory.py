@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_runs import SMALL
+from small_runs import FLOAT32, SMALL
 
 from kerasnets import config as configs
 from kerasnets.errors import UserError
@@ -179,7 +179,7 @@ def run(words: Sequence[str], out: Path) -> subprocess.CompletedProcess[str]:
 @LINUX
 @pytest.mark.slow
 def test_a_run_that_needs_too_much_ends_with_advice(tmp_path: Path) -> None:
-    words = ["model.blocks=[1, 1, 1]", "data.image_size=64", "training.batch_size=1024", "telemetry.every=0"]
+    words = ["model.blocks=[1, 1, 1]", "data.image_size=64", "training.batch_size=1024", "telemetry.every=0", FLOAT32]
     done = run([*words, "training.max_memory=0.8"], tmp_path / "run")
     assert done.returncode == 2, done.stderr[-2000:]
     last = done.stderr.strip().splitlines()[-1]

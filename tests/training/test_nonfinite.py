@@ -41,7 +41,8 @@ class Small:
         x = keras.layers.BatchNormalization(name="bn")(keras.layers.Conv2D(3, 3, name="conv")(image))
         x = keras.layers.Flatten(name="flatten")(keras.layers.Activation("relu", name="relu")(x))
         net = keras.Model(image, keras.layers.Dense(3, name="logits")(x))
-        training = Training(epochs=4, learning_rate=0.01, schedule="constant", **settings)
+        constant = {"epochs": 4, "learning_rate": 0.01, "schedule": "constant", "precision": "float32"}
+        training = Training.model_validate(constant | settings)
         self.net = make_fast(net, training.precision).net
         self.rate = RateFactor()
         observer = NonFinite(scaled=training.precision == "float16")

@@ -14,7 +14,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from small_runs import QUIET, SMALL
+from small_runs import FLOAT32, QUIET, SMALL
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import api_pb2
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
@@ -362,7 +362,7 @@ def test_interrupt_saves_the_last_weights(number: int, code: int, tmp_path: Path
 
 @pytest.mark.slow
 def test_dry_run_writes_nothing_and_says_what_a_run_would_be(tmp_path: Path) -> None:
-    words = ["digits-resnet20", "training.learning_rate=find", "--dry-run", "--json"]
+    words = ["digits-resnet20", FLOAT32, "training.learning_rate=find", "--dry-run", "--json"]
     command = [sys.executable, "-m", "kerasnets", "train", *words]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True, cwd=tmp_path)
     plan = json.loads(done.stdout)["plan"]

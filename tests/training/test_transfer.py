@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from same_runs import differences
 from sklearn.datasets import load_digits
+from small_runs import FLOAT32
 from stopped_runs import crashed, environment, killed
 
 from kerasnets import models
@@ -25,7 +26,7 @@ BRIEF = [
     *("telemetry.images=false", "telemetry.pr_curves=false", "telemetry.graph=false", "telemetry.report=false"),
     *("telemetry.embeddings=0", "telemetry.every=20", "telemetry.histograms=false"),
 ]
-NET = ["model.blocks=[1, 1, 1]", "data.image_size=8", "training.batch_size=64"]
+NET = ["model.blocks=[1, 1, 1]", "data.image_size=8", "training.batch_size=64", FLOAT32]
 TUNED = [
     *(*NET, *BRIEF, "training.epochs=3", "training.learning_rate=0.02", "training.ema=0.9", "training.optimizer=adamw"),
     *("training.nesterov=false", "model.freeze=conv3", "model.thaw_after=1", "training.layer_multipliers={stem: 0.1}"),
