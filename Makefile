@@ -7,8 +7,9 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11 pytho
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-# Two processes share the tests, file by file: more of them would only wait for each other's TensorFlow.
-WORKERS := -n 2 --dist loadfile
+# Two processes share the tests, file by file: more of them would only wait for each other's TensorFlow. In the order of
+# the folders: by the number of their tests, files of one long test would come last, and one process wait for them.
+WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup train test test-fast lint format goldens proof-build proof-decode proof-digits proof-doctor proof-parity proof-resume proof-scale proof-serve proof-speed proof-variants proof-workers test-triton \
 	clean

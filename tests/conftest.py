@@ -1,9 +1,11 @@
 """Shared by all tests: quiet TensorFlow, and runs that were really trained."""
 
 import os
+import random
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from once import once
 from small_runs import QUIET, SMALL, SMALL_GOOGLENET
@@ -16,17 +18,28 @@ from kerasnets import config as configs  # noqa: E402  (after the environment is
 from kerasnets.console import import_tensorflow  # noqa: E402
 from kerasnets.run import Run  # noqa: E402
 
-import_tensorflow()
-
 Train = Callable[..., Run]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Load TensorFlow without its messages where tests run: pytest-xdist's first process only hands them out."""
+    if not config.getoption("numprocesses", default=None):
+        import_tensorflow()
+        import tensorflow as tf
+
+        tf.random.set_seed(0)
 
 
 @pytest.fixture(autouse=True)
 def same_numbers_each_time() -> None:
-    """Draw the same initial weights in a test each time, whichever tests ran before it."""
-    import keras
+    """Draw the same initial weights in a test each time, whichever tests ran before it.
 
-    keras.utils.set_random_seed(0)
+    Keras takes the seeds of layers from Python's generator. TensorFlow's own seed, which almost nothing draws from, is
+    set once: setting it makes TensorFlow forget what it has optimised, and a traced function such as the decoder of
+    images takes a second again.
+    """
+    random.seed(0)
+    np.random.seed(0)
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,19 @@ _ADAM7 = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), 
 WIDTH, HEIGHT = 67, 51  # odd, so that chroma and row padding have something to round
 
 
+@cache
+def _astronaut() -> Image.Image:
+    return Image.fromarray(skimage.data.astronaut())
+
+
+@cache
+def _resized(width: int, height: int) -> Image.Image:
+    return _astronaut().resize((width, height))
+
+
 def photo(width: int = WIDTH, height: int = HEIGHT) -> Image.Image:
-    return Image.fromarray(skimage.data.astronaut()).resize((width, height))
+    """Return a photograph, a copy: it is read once, and resized once to each size."""
+    return _resized(width, height).copy()
 
 
 def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:

@@ -52,7 +52,8 @@ def test_a_port_in_use() -> None:
         join(Cluster(where, 1), print, 1)
 
 
-def test_what_does_not_greet_is_not_worker_0() -> None:
+def test_what_does_not_greet_is_not_worker_0(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(joining, "_ANSWER", 0.5)
     where = addresses(2)
     listener = Cluster(where, 0).listen()
     with listener, pytest.raises(UserError, match="^worker 1 waited in vain for worker 0"):

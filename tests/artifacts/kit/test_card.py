@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kerasnets.artifacts.export import Published
 from kerasnets.artifacts.kit import card
 from kerasnets.artifacts.kit.confusions import confusions
 from kerasnets.artifacts.kit.markdown import code, table
@@ -149,8 +150,8 @@ def test_predictions_of_unknown_classes_are_refused(photo_resnet: Run, tmp_path:
         confusions(run)
 
 
-def test_a_card_published_again(both: Path) -> None:
-    before = (both / "photos" / "1" / "README.md").read_text()
+def test_a_card_published_again(published: Published) -> None:
+    before = (published.path / "README.md").read_text()
     text = card.again(before, "photos", 5, 1)
     assert text.splitlines()[:3] == [
         *("# photos, version 5", ""),
