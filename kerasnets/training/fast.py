@@ -118,6 +118,8 @@ def make_fast(plain: keras.Model, precision: str = "float32", synchronized: bool
         settings = layer.get_config()
         if layer.name not in outputs and not isinstance(layer, keras.layers.InputLayer):
             settings["dtype"] = policy
+        if "kernel_initializer" in settings:
+            settings["kernel_initializer"] = "zeros"  # the plain network's weights follow: none are drawn twice
         kind = type(layer)
         if kind is keras.layers.BatchNormalization and len(layer.output.shape) == 4:
             kind = SynchronizedBatchNormalization if synchronized else FusedBatchNormalization

@@ -40,6 +40,14 @@ def test_outputs_gradients_and_moving_statistics_equal_those_of_plain_layers() -
     np.testing.assert_allclose(fast.net(IMAGES), one(IMAGES), atol=1e-5)
 
 
+def test_no_weights_are_drawn_for_the_twin(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = plain()
+    monkeypatch.setattr(keras.initializers.VarianceScaling, "__call__", lambda *_, **__: pytest.fail("drawn again"))
+    twin = make_fast(one).net
+    for a, b in zip(twin.weights, one.weights, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
 def test_four_dimensional_normalisation_alone_is_fused() -> None:
     net = make_fast(plain()).net
     assert type(net.get_layer("bn")) is FusedBatchNormalization
