@@ -14,7 +14,7 @@ from kerasnets.telemetry.observed import Gradients, ObservedModel
 from kerasnets.telemetry.observers import Observer
 from kerasnets.telemetry.replicas import Average, Flags
 from kerasnets.telemetry.validation import ValidationCounts
-from kerasnets.training.fast import FreezableBatchNormalization
+from kerasnets.training.normalization import FreezableBatchNormalization
 
 
 @dataclass(frozen=True)

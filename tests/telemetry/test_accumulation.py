@@ -16,7 +16,8 @@ from kerasnets.telemetry.observed import ObservedModel
 from kerasnets.telemetry.observers import Forward, GradientNorm, Observer
 from kerasnets.telemetry.probe import Probe
 from kerasnets.telemetry.record import STATISTICS
-from kerasnets.training.fast import FusedBatchNormalization, make_fast
+from kerasnets.training.fast import make_fast
+from kerasnets.training.normalization import FusedBatchNormalization
 from kerasnets.training.step import Objective, Trainer
 
 L2 = STATISTICS.index("l2")

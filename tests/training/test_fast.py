@@ -5,7 +5,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerasnets.training.fast import FreezableBatchNormalization, FusedBatchNormalization, make_fast
+from kerasnets.models import layers
+from kerasnets.training.fast import make_fast
+from kerasnets.training.normalization import (
+    FreezableBatchNormalization,
+    FusedBatchNormalization,
+    LocalResponseNormalization,
+)
 
 
 def plain() -> keras.Model:
@@ -82,3 +88,39 @@ def test_frozen_normalisation_uses_and_keeps_its_statistics() -> None:
     before = net.get_layer("bn").moving_mean.numpy()
     net(IMAGES, training=True)
     np.testing.assert_array_equal(net.get_layer("bn").moving_mean.numpy(), before)
+
+
+def normalized(alpha: float = 1e-4) -> keras.Model:
+    """Return local response normalisation as our models have it, and a layer that is about the same."""
+    image = keras.Input((6, 5, 16), name="image")
+    same = layers.local_response_norm(image, name="same")
+    inside = keras.Input((6, 5, 16))
+    other = keras.Model(inside, inside * keras.ops.rsqrt(1 + alpha * keras.ops.square(inside)), name="other")
+    return keras.Model(image, other(same))
+
+
+def test_local_response_normalisation_has_the_numbers_and_gradients_of_the_plain_layer() -> None:
+    net = make_fast(normalized()).net
+    assert type(net.get_layer("same")) is LocalResponseNormalization
+    assert type(net.get_layer("other")) is not LocalResponseNormalization
+    rng = np.random.default_rng(0)
+    images, upstream = (tf.constant(rng.normal(0, 200, (3, 6, 5, 16)), tf.float32) for _ in range(2))
+
+    def both(layer: keras.layers.Layer) -> tuple[np.ndarray, np.ndarray]:
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            outputs = layer(images)
+        return outputs.numpy(), tape.gradient(outputs, images, upstream).numpy()
+
+    for found, expected in zip(both(net.get_layer("same")), both(normalized().get_layer("same")), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(("precision", "close"), [("bfloat16", 0.02), ("float16", 0.003)])
+def test_local_response_normalisation_in_half_the_bits_keeps_its_range(precision: str, close: float) -> None:
+    images = tf.constant(np.random.default_rng(1).normal(0, 2000, (2, 6, 5, 16)), tf.float32)
+    layer = make_fast(normalized(), precision).net.get_layer("same")
+    found = layer(images)
+    assert found.dtype == layer.compute_dtype == precision
+    expected = normalized().get_layer("same")(images).numpy()  # squares of 4e6 are beyond float16
+    np.testing.assert_allclose(tf.cast(found, tf.float32), expected, atol=close * np.abs(expected).max())
