@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/.installed
 # the folders: by the number of their tests, files of one long test would come last, and one process wait for them.
 WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup train test test-fast lint format goldens proof-build proof-decode proof-digits proof-doctor proof-parity proof-resume proof-scale proof-serve proof-speed proof-variants proof-workers test-triton \
+.PHONY: help setup train test test-fast lint format goldens proof-build proof-decode proof-digits proof-doctor proof-growth proof-memory proof-parity proof-resume proof-scale proof-serve proof-speed proof-variants proof-workers test-triton \
 	clean
 
 help:  ## list the targets
@@ -72,6 +72,12 @@ proof-decode: setup  ## malformed images of every format through every decoder: 
 
 proof-digits: setup  ## five seeds of configs/digits-resnet20.yaml: accuracy and time
 	$(BIN)/python tests/proofs/digits.py
+
+proof-growth: setup  ## images/s, memory, start-up against batch, size, depth, width; chart into docs/charts (8 minutes)
+	$(BIN)/kerasnets benchmark growth --chart docs/charts/growth.svg
+
+proof-memory: setup  ## the memory of training steps as predicted and as measured: within 20 % (5 minutes)
+	$(BIN)/python tests/proofs/memory.py
 
 proof-doctor: setup  ## sick and healthy runs: thresholds set on one suite, tried on two others
 	$(BIN)/python tests/proofs/doctor.py

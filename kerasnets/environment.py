@@ -11,6 +11,7 @@ from typing import Any
 
 _PACKAGES = ("kerasnets", "tensorflow", "keras", "numpy", "onnx", "onnxruntime", "tf2onnx", "pillow", "protobuf")
 _CPUINFO = Path("/proc/cpuinfo")
+_STATUS = Path("/proc/self/status")
 
 
 def cores() -> int:
@@ -64,3 +65,20 @@ def describe() -> dict[str, Any]:
         "command": shlex.join(sys.argv),
         "working_directory": str(Path.cwd()),
     }
+
+
+def memory_now() -> int | None:
+    """Return the bytes of memory that this process holds, libraries included; None where the system does not tell."""
+    return _memory("VmRSS")
+
+
+def peak_memory() -> int | None:
+    """Return the most that it has held since it began; `resource` would count its parent's, too."""
+    return _memory("VmHWM")
+
+
+def _memory(name: str) -> int | None:
+    if not _STATUS.is_file():
+        return None
+    rows = dict(line.split(":", 1) for line in _STATUS.read_text(encoding="utf-8").splitlines() if ":" in line)
+    return int(rows[name].split()[0]) * 1024

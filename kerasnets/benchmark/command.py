@@ -9,6 +9,7 @@ import click
 
 from kerasnets import config as configs
 from kerasnets import environment
+from kerasnets.benchmark.growth.command import growth
 from kerasnets.commands import Group
 from kerasnets.console import Words, emit_json, import_tensorflow, out
 from kerasnets.errors import UserError
@@ -24,6 +25,9 @@ _WIDEST = 200
 @click.group(cls=Group)
 def benchmark() -> None:
     """Measure, in pairs: what is compared runs in turns in one process."""
+
+
+benchmark.add_command(growth)
 
 
 @benchmark.command()

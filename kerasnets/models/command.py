@@ -8,10 +8,12 @@ import yaml
 from rich.table import Table
 from rich.text import Text
 
+from kerasnets import environment
 from kerasnets.console import Words, emit_json, err, import_tensorflow, out
 from kerasnets.durable import write_whole
 from kerasnets.errors import UserError
-from kerasnets.models import complexity, drawing, specs
+from kerasnets.models import complexity, drawing, memory, specs
+from kerasnets.models.prediction import Prediction
 from kerasnets.models.shown import Shown, described
 from kerasnets.models.table import giga
 
@@ -26,6 +28,10 @@ MOST_COLUMNS = 400
 @click.option("--classes", type=click.IntRange(min=2), metavar="K", help="Number of classes.")
 @click.option("--table", is_flag=True, help="The stages as in the papers' tables, with receptive fields.")
 @click.option("--draw", type=click.Path(path_type=Path), metavar="FILE", help="Draw the model: a file .svg or .png.")
+@click.option(
+    "--memory", "batch", type=click.IntRange(min=1), metavar="BATCH", help="Predict what a training step takes."
+)
+@click.option("--precision", type=click.Choice(tuple(memory.BYTES)), help="What layers compute in, with --memory.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document; it has what --table shows, too.")
 def models(
     name: str | None,
@@ -34,6 +40,8 @@ def models(
     classes: int | None,
     table: bool,
     draw: Path | None,
+    batch: int | None,
+    precision: str | None,
     as_json: bool,
 ) -> None:
     """List the models, or show one model's options and stages.
@@ -46,22 +54,32 @@ def models(
     numbers), parameters, MACs, and the receptive field: how many pixels of the image an output sees, and how many it
     moves on from one output to the next. --draw makes a picture: stem, stages with equal blocks drawn once,
     shortcuts by their kind, heads.
+
+    --memory predicts the memory of a training step on BATCH images, on one device, by what takes it. TensorFlow itself
+    is apart: as much as it takes in this process.
     """
     if name is None:
-        if input_size or classes or table or draw:
-            raise UserError("--input-size, --classes, --table and --draw need the name of a model")
+        if input_size or classes or table or draw or batch:
+            raise UserError("--input-size, --classes, --table, --draw and --memory need the name of a model")
         _list(as_json)
         return
     if specs.is_own(name):
         raise UserError(f"{name} is a model of your own; `kerasnets models` shows those of kerasnets")
     if draw:
         _check(draw)
+    if precision and not batch:
+        raise UserError("--precision goes with --memory BATCH")
     import_tensorflow()
+    base = environment.memory_now()
     shown = Shown.of(name, _parse(overrides), input_size, classes)
     if draw:
         _draw(shown, draw)
+    predicted = Prediction.of(shown.model, batch, precision or "float32", base) if batch else None
     if as_json:
-        emit_json({"schema": 1, "models": [shown.document()], "drawing": draw and str(draw)})
+        predictions = {"memory": predicted.document()} if predicted else {}
+        emit_json({"schema": 1, "models": [shown.document() | predictions], "drawing": draw and str(draw)})
+    elif predicted:
+        out.print(predicted.table())
     elif table:
         _print(shown.papers_table())
     elif not draw:

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from kerasnets.errors import UserError
-from kerasnets.models import specs
+from kerasnets.models import complexity, specs
 from kerasnets.models.command import models
 
 
@@ -112,6 +112,33 @@ def test_the_papers_table_as_json() -> None:
     assert [stages["softmax2"][key] for key in keys] == ["1000-d dense", None, None, None]
 
 
+def test_memory_as_json() -> None:
+    document = json.loads(run("resnet8", "--memory", "4", "--precision", "bfloat16", "--input-size", "16", "--json"))
+    found = document["models"][0]["memory"]
+    assert (found["batch"], found["precision"]) == (4, "bfloat16")
+    kinds = ("weights", "optimizer", "gradients", "activations", "transient")
+    assert found["step"] == sum(found[kind] for kind in kinds) and found["total"] == found["step"] + found["graph"]
+    assert found["base"] > 1e8 and found["process"] == found["base"] + found["total"]
+
+
+def test_memory_for_people() -> None:
+    rows = [line.split() for line in run("resnet8", "widths=[160, 320, 640]", "--memory", "64").splitlines()]
+    assert rows[0] == "memory MB a training step on 64 images, float32".split()
+    names = ["weights", "optimizer", "gradients", "activations", "transient", "graph", "all", "TensorFlow", "process"]
+    assert [row[0] for row in rows[1:]] == names
+    sizes = {row[0]: int(row[1].replace(",", "")) for row in rows[1:]}
+    cost = complexity.count(complexity.outline("resnet8", widths=[160, 320, 640]))
+    assert sizes["weights"] == round(8 * cost.parameters / 1e6) and sizes["optimizer"] == round(
+        4 * cost.trainable / 1e6
+    )
+    assert sizes["process"] == pytest.approx(sizes["all"] + sizes["TensorFlow"], abs=1)
+
+
+def test_no_batch_is_none() -> None:
+    result = CliRunner().invoke(models, ["resnet8", "--memory", "0"])
+    assert result.exit_code == 2 and "Invalid value for '--memory': 0 is not in the range x>=1" in result.stderr
+
+
 @pytest.mark.parametrize(("suffix", "begins"), [("svg", b"<?xml"), ("PNG", b"\x89PNG\r\n")])
 def test_drawing(suffix: str, begins: bytes, tmp_path: Path) -> None:
     path = tmp_path / f"picture.{suffix}"
@@ -143,9 +170,11 @@ def test_where_nothing_can_be_written(tmp_path: Path) -> None:
         (("resnet50", "shortcutt=A"), "model.shortcutt is not an option of resnet50; did you mean 'shortcut'?"),
         (("resnet50", "shortcut"), "'shortcut' is not of the form key=value"),
         (("resnet50", "blocks=[1"), "'blocks=[1': the value is no valid YAML"),
-        (("--input-size", "32"), "--input-size, --classes, --table and --draw need the name of a model"),
+        (("--input-size", "32"), "--input-size, --classes, --table, --draw and --memory need the name of a model"),
+        (("--memory", "8"), "--input-size, --classes, --table, --draw and --memory need the name of a model"),
+        (("resnet8", "--precision", "bfloat16"), "--precision goes with --memory BATCH"),
         (("nets:small",), "nets:small is a model of your own; `kerasnets models` shows those of kerasnets"),
-        (("--table",), "--input-size, --classes, --table and --draw need the name of a model"),
+        (("--table",), "--input-size, --classes, --table, --draw and --memory need the name of a model"),
         (("resnet8", "--draw", "picture.pdf"), "--draw picture.pdf: pictures are .svg or .png files"),
         (("resnet8", "--draw", "picture"), "--draw picture: pictures are .svg or .png files"),
         (("resnet8", "--draw", "nowhere/picture.svg"), "--draw nowhere/picture.svg: there is no directory nowhere"),

@@ -1,0 +1,1 @@
+"""How cost grows with batch, image size, depth and width: `kerasnets benchmark growth`."""

@@ -1,0 +1,74 @@
+"""How cost grows as a picture: a row of panels for each axis, of images a second, memory and start-up."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from kerasnets.benchmark.growth.axes import AXES
+from kerasnets.benchmark.growth.measure import Cost, Row, exponent
+
+_MEASURED, _PREDICTED, _FAILED = "#2f6fb0", "#d08a2c", "#b03a2e"
+_PANELS: Sequence[tuple[str, str, Callable[[Cost], float]]] = (
+    ("training speed", "images/s", lambda cost: cost.images_per_second),
+    ("peak memory of the process", "MB", lambda cost: cost.peak / 1e6),
+    ("start-up, to the first step", "seconds", lambda cost: cost.start_up),
+)
+
+
+def write(rows: Sequence[Row], path: Path, title: str) -> None:
+    """Draw the rows of all axes into a .png or .svg file; both axes of every panel are logarithmic."""
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    names = list(dict.fromkeys(row.axis for row in rows))
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "benchmark"}):
+        figure = Figure(figsize=(11.0, 2.7 * len(names) + 0.5), layout="constrained", dpi=130)
+        FigureCanvasAgg(figure)
+        grid = figure.subplots(len(names), len(_PANELS), squeeze=False)
+        for name, panels in zip(names, grid, strict=True):
+            along = [row for row in rows if row.axis == name]
+            for axes, (what, unit, of) in zip(panels, _PANELS, strict=True):
+                _panel(axes, along, name, (what, unit), of)
+        figure.suptitle(title, fontsize=11)
+        figure.savefig(path, metadata={"Date": None} if path.suffix.lower() == ".svg" else None)
+
+
+def _panel(axes: Any, rows: Sequence[Row], name: str, about: tuple[str, str], of: Callable[[Cost], float]) -> None:
+    what, unit = about
+    costs = {row.value: row.cost for row in rows if row.cost is not None}
+    values = sorted(costs)
+    axes.plot(values, [of(costs[value]) for value in values], "o-", color=_MEASURED, markersize=4, label="measured")
+    if unit == "MB":
+        predicted = [(costs[value].base + costs[value].predicted) / 1e6 for value in values]
+        axes.plot(values, predicted, "x--", color=_PREDICTED, markersize=5, label="predicted")
+    elif (fitted := exponent(values, [of(costs[value]) for value in values])) is not None:
+        axes.annotate(f"~ {name}$^{{{fitted:.2f}}}$", (0.96, 0.06), xycoords="axes fraction", ha="right", fontsize=8)
+    for row in rows:
+        if row.failure is not None:
+            axes.axvline(row.value, color=_FAILED, linewidth=1, linestyle=":", label=row.failure)
+    _scales(axes, [row.value for row in rows])
+    axes.set_title(what, fontsize=9)
+    axes.set_xlabel(AXES[name].label, fontsize=8)
+    axes.set_ylabel(unit, fontsize=8)
+    if unit == "MB" or any(row.failure for row in rows):
+        axes.legend(fontsize=7, frameon=False)
+
+
+def _scales(axes: Any, values: Sequence[float]) -> None:
+    """Make both scales logarithmic, with plain numbers: along the axis at each value, upwards at 1, 2 and 5."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
+
+    plain = FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 10 else f"{value:g}")
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.xaxis.set_major_locator(FixedLocator(sorted(set(values))))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    for along in (axes.xaxis, axes.yaxis):
+        along.set_major_formatter(plain)
+    axes.tick_params(labelsize=7)
+    axes.grid(color="#e3e6ea", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)

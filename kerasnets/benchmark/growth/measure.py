@@ -1,0 +1,162 @@
+"""Measures the points of axes, each in a process of its own, and fits power laws to what comes back."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import kerasnets
+from kerasnets.benchmark.growth import worker
+from kerasnets.benchmark.growth.axes import AXES, Point
+from kerasnets.console import err, progress
+from kerasnets.training.trials import SPENT
+
+_SLIGHT = 0.05
+"""Exponent up to which something is said hardly to change."""
+_LONGEST = 200
+"""Letters of a failure."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a point costs.
+
+    Attributes:
+        precision: what layers computed in.
+        images_per_second: of the median step.
+        start_up: seconds from the start of the process to the end of the first step.
+        base: bytes that the process held before the network was built.
+        peak: the most bytes that it held.
+        predicted: by how many bytes it was to grow from base to peak.
+    """
+
+    precision: str
+    images_per_second: float
+    start_up: float
+    base: int
+    peak: int
+    predicted: int
+
+    @property
+    def grown(self) -> int:
+        """Return by how many bytes it did grow."""
+        return self.peak - self.base
+
+    @property
+    def error(self) -> float:
+        """Return how far the prediction is off: 0.1 for ten per cent too much."""
+        return self.predicted / self.grown - 1
+
+
+@dataclass(frozen=True)
+class Row:
+    """A value of an axis and what it costs, or why that is not known."""
+
+    axis: str
+    value: float
+    point: Point
+    cost: Cost | None
+    failure: str | None = None
+
+    def document(self) -> dict[str, Any]:
+        """Return what JSON says of it."""
+        cost = {**asdict(self.cost), "prediction_error": self.cost.error} if self.cost else {}
+        return {"axis": self.axis, "value": self.value, **asdict(self.point), **cost, "failure": self.failure}
+
+
+@dataclass(frozen=True)
+class Law:
+    """How something grows along an axis: as value^exponent, fitted in logarithms."""
+
+    axis: str
+    what: str
+    exponent: float
+
+    def words(self) -> str:
+        """Return a sentence without its end."""
+        if abs(self.exponent) < _SLIGHT:
+            return f"{self.what} hardly changes with {self.axis}"
+        return f"{self.what} {'falls' if self.exponent < 0 else 'grows'} as {self.axis}^{self.exponent:.2f}"
+
+
+QUANTITIES = {
+    "speed, in images/s,": lambda cost: cost.images_per_second,
+    "memory above TensorFlow's own": lambda cost: float(cost.grown),
+    "start-up": lambda cost: cost.start_up,
+}
+
+
+def measure(points: Mapping[str, Sequence[Point]], precision: str, timeout: float) -> list[Row]:
+    """Measure each point once, also one that is on several axes; the axes' rows follow each other.
+
+    Args:
+        points: of each axis.
+        precision: what layers compute in, or auto.
+        timeout: seconds that a point may take.
+    """
+    known: dict[Point, tuple[Cost | None, str | None]] = {}
+    rows = []
+    with progress("points", total=len({point for along in points.values() for point in along})) as advance:
+        for axis, along in points.items():
+            for point in along:
+                if point not in known:
+                    known[point] = ask(point, precision, timeout)
+                    advance()
+                    _say(point, *known[point])
+                rows.append(Row(axis, AXES[axis].where(point), point, *known[point]))
+    return rows
+
+
+def _say(point: Point, cost: Cost | None, failure: str | None) -> None:
+    words = failure if cost is None else f"{cost.images_per_second:,.1f} images/s, {cost.peak / 1e6:,.0f} MB"
+    width = "" if point.width == 1 else f", width {point.width:g}"
+    err.print(f"{point.model}, batch {point.batch}, {point.size} px{width}: {words}", highlight=False)
+
+
+def ask(point: Point, precision: str, timeout: float) -> tuple[Cost | None, str | None]:
+    """Measure a point in a fresh process; return its cost, or None and why there is none."""
+    home = str(Path(kerasnets.__file__).parents[1])
+    paths = os.pathsep.join(path for path in (home, os.environ.get("PYTHONPATH")) if path)
+    task = json.dumps({"point": asdict(point), "precision": precision, "began": time.time()})
+    command = [sys.executable, "-P", "-m", worker.__name__, task]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=timeout, env={**os.environ, "PYTHONPATH": paths}
+        )
+    except subprocess.TimeoutExpired:
+        return None, f"took more than {timeout:g} s"
+    if done.returncode in (SPENT, -signal.SIGKILL):
+        return None, "out of memory"
+    if done.returncode:
+        return None, (done.stderr.strip().splitlines() or [f"ended with code {done.returncode}"])[-1][:_LONGEST]
+    found = json.loads(done.stdout.splitlines()[-1])
+    return (None, found["error"]) if "error" in found else (Cost(**found), None)
+
+
+def laws(rows: Sequence[Row]) -> list[Law]:
+    """Return how speed, memory and start-up grow along each axis that has at least two values with a cost."""
+    found = []
+    for axis in dict.fromkeys(row.axis for row in rows):
+        known = [(row.value, row.cost) for row in rows if row.axis == axis and row.cost is not None]
+        for what, of in QUANTITIES.items():
+            fitted = exponent([value for value, _ in known], [of(cost) for _, cost in known])
+            if fitted is not None:
+                found.append(Law(axis, what, fitted))
+    return found
+
+
+def exponent(values: Sequence[float], results: Sequence[float]) -> float | None:
+    """Return the b of results = a * values^b, by least squares of logarithms; None with fewer than two values."""
+    if len(set(values)) < 2:
+        return None
+    x, y = [math.log(value) for value in values], [math.log(result) for result in results]
+    centre = sum(x) / len(x)
+    spread = sum((at - centre) ** 2 for at in x)
+    return sum((at - centre) * found for at, found in zip(x, y, strict=True)) / spread

@@ -1,0 +1,165 @@
+"""`kerasnets benchmark growth`: which points it measures, what it makes of them; timings themselves are not judged."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from kerasnets.benchmark.command import benchmark
+from kerasnets.benchmark.growth import chart, measure
+from kerasnets.benchmark.growth.axes import AXES, Point, chosen
+from kerasnets.benchmark.growth.measure import Cost, Law, Row, exponent, laws
+from kerasnets.errors import UserError
+from kerasnets.models import specs
+from kerasnets.training.trials import SPENT
+
+
+def test_axes_meet_in_one_point_and_change_one_thing_each() -> None:
+    start = Point.of("resnet20")
+    assert start == Point("resnet20", 32, 32)
+    points = chosen(start, None, ["depth=8,1202"])
+    assert [point.batch for point in points["batch"]] == [8, 32, 128, 512]
+    assert [point.size for point in points["size"]] == [16, 32, 64, 128]
+    assert points["depth"] == [Point("resnet8", 8, 32), Point("resnet1202", 8, 32)]
+    assert [point.width for point in points["width"]] == [0.5, 1, 2, 4]
+    for name, along in points.items():
+        assert name == "depth" or start in along
+        assert sorted(AXES[name].where(point) for point in along) == [AXES[name].where(point) for point in along]
+
+
+def test_width_is_an_option_of_the_model() -> None:
+    assert Point("resnet20", 8, 32, 2.0).options() == {"widths": [32, 64, 128]}
+    assert Point("googlenet", 8, 224, 0.5).options() == {"width": 0.5}
+    assert Point("resnet20", 8, 32).options() == {}
+    for point in (Point("resnet20", 8, 32, 0.01), Point("googlenet", 8, 224, 4.0)):
+        specs.options(point.model, point.options())
+
+
+def test_a_model_has_the_axes_that_it_has() -> None:
+    assert list(chosen(Point.of("plain20"), None, [])) == ["batch", "size", "depth", "width"]
+    assert list(chosen(Point.of("resnet50"), None, [])) == ["batch", "size", "width"]
+    assert list(chosen(Point.of("lenet5"), None, [])) == ["batch", "size"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["resnt20"], "model.name is 'resnt20', which is no model"),
+        (["nets:small"], "nets:small is a model of your own; this measures models of `kerasnets models`"),
+        (["--over", "dept"], "--over dept: there are batch, size, depth, width; did you mean 'depth'?"),
+        (["resnet50", "--over", "depth"], "--over depth: that is of the CIFAR family alone, as resnet20; resnet50 has"),
+        (
+            ["lenet5", "--over", "width"],
+            "--over width: that is of ResNets and GoogLeNets alone; lenet5 has batch, size",
+        ),
+        (["--over", "batch", "--at", "size=8"], "--at size=…: --over batch leaves size out"),
+        (["--at", "batch=0"], "--at batch=0: give an axis and numbers above 0, such as batch=8,32,128"),
+        (["--at", "batch"], "--at batch: give an axis and numbers above 0, such as batch=8,32,128"),
+        (["--at", "batch=1.5"], "--at batch=…: give whole numbers"),
+        (["--at", "depth=21"], "a resnet has 18, 34, 50, 101, 152 layers, or 6n+2"),
+        (["--chart", "growth.gif"], "--chart growth.gif: a chart is a .png or .svg file"),
+    ],
+)
+def test_wrong_input(words: list[str], message: str) -> None:
+    with pytest.raises(UserError) as error:
+        CliRunner().invoke(benchmark, ["growth", *words], catch_exceptions=False)
+    assert message in str(error.value)
+
+
+def cost(speed: float, megabytes: float = 100.0, seconds: float = 5.0) -> Cost:
+    return Cost("float32", speed, seconds, 10**9, int(1e9 + megabytes * 1e6), int(1.1 * megabytes * 1e6))
+
+
+def rows() -> list[Row]:
+    start = Point.of("resnet20")
+    found = [Row("batch", n, start, cost(100 * n**0.5, 100 * n, 5)) for n in (8, 32, 128)]
+    depths = [Row("depth", n, start, cost(3000 / n, 10, n / 4)) for n in (20, 110)]
+    return [*found, *depths, Row("depth", 1202, start, None, "out of memory")]
+
+
+def test_power_laws() -> None:
+    assert exponent([1, 2, 4], [3, 12, 48]) == pytest.approx(2)
+    assert exponent([5, 5], [1, 2]) is None and exponent([], []) is None
+    assert [law.words() for law in laws(rows())] == [
+        "speed, in images/s, grows as batch^0.50",
+        "memory above TensorFlow's own grows as batch^1.00",
+        "start-up hardly changes with batch",
+        "speed, in images/s, falls as depth^-1.00",
+        "memory above TensorFlow's own hardly changes with depth",
+        "start-up grows as depth^1.00",
+    ]
+    assert Law("width", "start-up", -0.04).words() == "start-up hardly changes with width"
+
+
+def test_a_prediction_beside_what_was_measured() -> None:
+    document = rows()[0].document()
+    assert (document["peak"] - document["base"], document["predicted"]) == (800e6, 880e6)
+    assert document["prediction_error"] == pytest.approx(0.1) and document["failure"] is None
+    assert rows()[-1].document()["failure"] == "out of memory" and "peak" not in rows()[-1].document()
+
+
+def test_a_point_on_two_axes_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def ask(point: Point, precision: str, timeout: float) -> tuple[Cost | None, str | None]:
+        asked.append(point)
+        return (None, "out of memory") if point.batch > 32 else (cost(1.0), None)
+
+    monkeypatch.setattr(measure, "ask", ask)
+    start = Point.of("resnet20")
+    found = measure.measure(chosen(start, "batch,size", ["batch=32,64", "size=16,32"]), "float32", 1.0)
+    assert len(asked) == len(set(asked)) == 3
+    assert [(row.axis, row.value, row.failure) for row in found] == [
+        *(("batch", 32, None), ("batch", 64, "out of memory")),
+        *(("size", 16, None), ("size", 32, None)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("code", "stderr", "stdout", "failure"),
+    [
+        (SPENT, "", "", "out of memory"),
+        (-9, "", "", "out of memory"),
+        (1, "Traceback\nValueError: no\n", "", "ValueError: no"),
+        (-11, "", "", "ended with code -11"),
+        (0, "", 'noise\n{"error": "OSError: gone"}\n', "OSError: gone"),
+    ],
+)
+def test_why_a_point_failed(code: int, stderr: str, stdout: str, failure: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = subprocess.CompletedProcess([], code, stdout, stderr)
+    monkeypatch.setattr(subprocess, "run", lambda *words, **how: done)
+    assert measure.ask(Point.of("resnet20"), "float32", 1.0) == (None, failure)
+
+
+def test_a_point_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(command: list[str], *, timeout: float, **how: Any) -> None:
+        raise subprocess.TimeoutExpired(command, timeout)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    assert measure.ask(Point.of("resnet20"), "float32", 7.0) == (None, "took more than 7 s")
+
+
+def test_the_chart_has_a_row_an_axis(tmp_path: Path) -> None:
+    chart.write(rows(), tmp_path / "c.svg", "Training resnet20: how cost grows")
+    text = (tmp_path / "c.svg").read_text()
+    for words in ("Training resnet20", "batch, images", "depth, layers", "images/s", "seconds", "MB", "predicted"):
+        assert words in text
+    assert text.count("out of memory") == 3 and "times the channels" not in text
+
+
+@pytest.mark.slow
+def test_by_command(tmp_path: Path) -> None:
+    words = ["growth", "resnet8", "--over", "batch", "--at", "batch=2,1", "--chart", str(tmp_path / "c.png"), "--json"]
+    done = CliRunner().invoke(benchmark, [*words, "--precision", "float32"], catch_exceptions=False)
+    found = json.loads(done.stdout)
+    assert found["schema"] == 1 and found["machine"]["cores"] >= 1
+    assert [(row["value"], row["batch"], row["failure"]) for row in found["rows"]] == [(1, 1, None), (2, 2, None)]
+    for row in found["rows"]:
+        assert (row["model"], row["size"], row["precision"]) == ("resnet8", 32, "float32")
+        assert row["images_per_second"] > 0 and row["start_up"] > 0
+        assert 1e8 < row["base"] < row["peak"] and row["predicted"] > 1e6
+    assert [law["what"] for law in found["growth"]] == list(measure.QUANTITIES)
+    assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
