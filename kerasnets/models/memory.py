@@ -9,6 +9,7 @@ Assumed are one number more a weight for the optimizer (momentum), unless said o
 nothing frozen, and a step of which the probe takes no sample. Batches that wait in the input pipeline are not counted.
 """
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Generator, Iterator
@@ -162,8 +163,9 @@ class _Step:
             known: id of a Keras tensor -> its number; beforehand those of the inputs, where it is within another.
             number: bytes of a number in its tensors.
         """
-        for layer in model.operations:
-            node = layer._inbound_nodes[0]
+        depths = model._nodes_by_depth
+        for node in itertools.chain.from_iterable(depths[depth] for depth in sorted(depths, reverse=True)):
+            layer = node.operation  # called once for each node: a layer may be shared
             if all(id(tensor) in known for tensor in node.output_tensors):
                 continue  # the input of a model that is within another
             inputs = tuple(known[id(tensor)] for tensor in node.input_tensors)

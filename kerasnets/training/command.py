@@ -131,7 +131,7 @@ def _dry_run(config: configs.Config, as_json: bool) -> None:
         "MACs": f"{found.macs / 1e6:,.1f} M an image",
         "batch": f"{found.batch_size:,} images{_measured(config)}",
         "steps": f"{steps:,} an epoch, {steps * found.epochs:,} in {found.epochs} epochs",
-        "memory": ", ".join(f"{size / 2**30:.1f} GiB ({where})" for where, size in found.memory_bytes.items()),
+        "memory": f"{_sizes(found.memory_bytes)}; predicted for the network: {_size(found.predicted_bytes)}",
         "time": f"about {_duration(found.seconds)} ({found.seconds_per_step * 1000:.0f} ms a step, measured here)",
     }
     if found.pretrained is not None:
@@ -143,6 +143,14 @@ def _dry_run(config: configs.Config, as_json: bool) -> None:
         rows["rate"] = f"is found as training starts, in {found.range_test_steps} steps at most"
     for name, words in rows.items():
         out.print(f"{name:<11} {words}")
+
+
+def _sizes(sizes: dict[str, int]) -> str:
+    return ", ".join(f"{_size(size)} ({where})" for where, size in sizes.items())
+
+
+def _size(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB"
 
 
 def _measured(config: configs.Config) -> str:

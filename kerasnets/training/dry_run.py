@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from kerasnets import config as configs
 from kerasnets.config import Config
-from kerasnets.models import complexity
+from kerasnets.models import complexity, memory
 from kerasnets.training import range_test
 from kerasnets.training.job import Job, assemble
 
@@ -23,8 +23,9 @@ _SOME_RATE = 1e-3
 class Plan:
     """What a run would be: counts of images and steps, parameters, peak memory and seconds as measured.
 
-    `range_test_steps` is None unless the learning rate is found when training starts; `pretrained` says whence weights
-    come and how many tensors of the network get them, or is None.
+    `predicted_bytes` is by how much the process was to grow for the network, see `models.memory`; it stands beside what
+    was measured. `range_test_steps` is None unless the learning rate is found when training starts; `pretrained` says
+    whence weights come and how many tensors of the network get them, or is None.
     """
 
     images: dict[str, int]
@@ -38,6 +39,7 @@ class Plan:
     steps_per_epoch: int
     epochs: int
     memory_bytes: dict[str, int]
+    predicted_bytes: int
     seconds_per_step: float
     seconds: float
     pretrained: dict[str, object] | None
@@ -76,10 +78,17 @@ def plan(config: Config) -> Plan:
         steps_per_epoch=job.steps_per_epoch,
         epochs=epochs,
         memory_bytes=_peak_memory(),
+        predicted_bytes=_predicted_memory(job),
         seconds_per_step=seconds_per_step,
         seconds=seconds_per_step * job.steps_per_epoch * epochs,
         pretrained=job.weights.summary() if job.weights is not None else None,
     )
+
+
+def _predicted_memory(job: Job) -> int:
+    training = job.config.training
+    slots = int(training.momentum > 0) if training.optimizer == "sgd" else 2
+    return memory.predict(job.fast.plain, job.part, training.precision, slots).total
 
 
 def _seconds_per_step(job: Job) -> float:

@@ -369,6 +369,7 @@ def test_dry_run_writes_nothing_and_says_what_a_run_would_be(tmp_path: Path) -> 
     assert (plan["batch_size"], plan["range_test_steps"]) == (32, 90)
     assert plan["images"]["train"] + plan["images"]["validation"] == 1797
     assert plan["parameters"] == 269_434
+    assert 1e8 < plan["predicted_bytes"] < plan["memory_bytes"]["process"]
     assert plan["seconds"] == pytest.approx(plan["seconds_per_step"] * plan["steps_per_epoch"] * plan["epochs"])
     assert list(tmp_path.iterdir()) == []
 
