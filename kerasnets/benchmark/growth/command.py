@@ -8,6 +8,7 @@ import click
 
 from kerasnets import environment
 from kerasnets.benchmark.growth import axes
+from kerasnets.config.training import Training
 from kerasnets.console import Words, emit_json, out
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ _PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 @click.argument("name", default="resnet20")
 @click.option("--over", metavar="AXIS,AXIS,…", help=f"Of {', '.join(axes.AXES)}; default: all that the model has.")
 @click.option("--at", multiple=True, metavar="AXIS=N,N,…", help="Measure an axis at these values.")
-@click.option("--precision", default="auto", show_default=True, type=click.Choice(_PRECISIONS))
+@click.option("--precision", type=click.Choice(_PRECISIONS), help="What layers compute in; default: as `train`.")
 @click.option("--timeout", default=300.0, show_default=True, type=click.FloatRange(1), help="Seconds for each point.")
 @click.option("--chart", type=click.Path(path_type=Path, dir_okay=False), help="Draw it: a .png or .svg file.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
@@ -29,7 +30,7 @@ def growth(
     name: str,
     over: str | None,
     at: tuple[str, ...],
-    precision: str,
+    precision: str | None,
     timeout: float,
     chart: Path | None,
     as_json: bool,
@@ -51,7 +52,7 @@ def growth(
 
     if chart is not None:
         charts.check(chart)
-    rows = measure(points, precision, timeout)
+    rows = measure(points, precision or Training().precision, timeout)
     found = laws(rows)
     if chart is not None:
         pictures.write(rows, chart, f"Training {name}: how cost grows")

@@ -98,7 +98,7 @@ def measure(points: Mapping[str, Sequence[Point]], precision: str, timeout: floa
 
     Args:
         points: of each axis.
-        precision: what layers compute in, or auto.
+        precision: what layers compute in, or auto, which the first point settles for all.
         timeout: seconds that a point may take.
     """
     known: dict[Point, tuple[Cost | None, str | None]] = {}
@@ -107,7 +107,8 @@ def measure(points: Mapping[str, Sequence[Point]], precision: str, timeout: floa
         for axis, along in points.items():
             for point in along:
                 if point not in known:
-                    known[point] = ask(point, precision, timeout)
+                    known[point] = cost, _ = ask(point, precision, timeout)
+                    precision = cost.precision if cost else precision  # what the first decides, the others keep to
                     advance()
                     _say(point, *known[point])
                 rows.append(Row(axis, AXES[axis].where(point), point, *known[point]))
