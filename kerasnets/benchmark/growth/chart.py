@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from kerasnets.benchmark.growth.axes import AXES
-from kerasnets.benchmark.growth.measure import Cost, Row, exponent
+from kerasnets.benchmark.growth.measure import SLIGHT, Cost, Row, exponent
 
 _MEASURED, _PREDICTED, _FAILED = "#2f6fb0", "#d08a2c", "#b03a2e"
+_MARGIN = 1.6
 _PANELS: Sequence[tuple[str, str, Callable[[Cost], float]]] = (
     ("training speed", "images/s", lambda cost: cost.images_per_second),
     ("peak memory of the process", "MB", lambda cost: cost.peak / 1e6),
@@ -43,16 +44,24 @@ def _panel(axes: Any, rows: Sequence[Row], name: str, about: tuple[str, str], of
         predicted = [(costs[value].base + costs[value].predicted) / 1e6 for value in values]
         axes.plot(values, predicted, "x--", color=_PREDICTED, markersize=5, label="predicted")
     elif (fitted := exponent(values, [of(costs[value]) for value in values])) is not None:
-        axes.annotate(f"~ {name}$^{{{fitted:.2f}}}$", (0.96, 0.06), xycoords="axes fraction", ha="right", fontsize=8)
+        law = f"~ {name}$^{{{fitted:.2f}}}$" if abs(fitted) >= SLIGHT else "hardly changes"
+        axes.annotate(law, (0.96, 0.04), xycoords="axes fraction", ha="right", fontsize=8)
     for row in rows:
         if row.failure is not None:
             axes.axvline(row.value, color=_FAILED, linewidth=1, linestyle=":", label=row.failure)
     _scales(axes, [row.value for row in rows])
     axes.set_title(what, fontsize=9)
-    axes.set_xlabel(AXES[name].label, fontsize=8)
+    axes.set_xlabel(f"{AXES[name].label} ({_constant(rows)})", fontsize=8)
     axes.set_ylabel(unit, fontsize=8)
     if unit == "MB" or any(row.failure for row in rows):
-        axes.legend(fontsize=7, frameon=False)
+        axes.legend(fontsize=7, frameon=False, loc="upper left")
+
+
+def _constant(rows: Sequence[Row]) -> str:
+    """Say what does not grow with the rows of an axis."""
+    kinds = (lambda point: point.model, lambda point: f"batch {point.batch}", lambda point: f"{point.size} px")
+    words = [{kind(row.point) for row in rows} for kind in kinds]
+    return ", ".join(found.pop() for found in words if len(found) == 1)
 
 
 def _scales(axes: Any, values: Sequence[float]) -> None:
@@ -62,6 +71,8 @@ def _scales(axes: Any, values: Sequence[float]) -> None:
     plain = FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 10 else f"{value:g}")
     axes.set_xscale("log")
     axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    axes.set_ylim(low / _MARGIN, high * _MARGIN)  # what hardly changes looks as if it hardly did, words have room
     axes.xaxis.set_major_locator(FixedLocator(sorted(set(values))))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

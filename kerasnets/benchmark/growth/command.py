@@ -55,7 +55,7 @@ def growth(
     rows = measure(points, precision or Training().precision, timeout)
     found = laws(rows)
     if chart is not None:
-        pictures.write(rows, chart, f"Training {name}: how cost grows")
+        pictures.write(rows, chart, f"Training {name}: how cost grows with one thing at a time")
     if as_json:
         machine = {key: value for key, value in environment.describe().items() if key in ("cpu", "cores", "platform")}
         growing = [{"axis": law.axis, "what": law.what, "exponent": law.exponent} for law in found]

@@ -18,7 +18,7 @@ from kerasnets.benchmark.growth.axes import AXES, Point
 from kerasnets.console import err, progress
 from kerasnets.training.trials import SPENT
 
-_SLIGHT = 0.05
+SLIGHT = 0.05
 """Exponent up to which something is said hardly to change."""
 _LONGEST = 200
 """Letters of a failure."""
@@ -81,7 +81,7 @@ class Law:
 
     def words(self) -> str:
         """Return a sentence without its end."""
-        if abs(self.exponent) < _SLIGHT:
+        if abs(self.exponent) < SLIGHT:
             return f"{self.what} hardly changes with {self.axis}"
         return f"{self.what} {'falls' if self.exponent < 0 else 'grows'} as {self.axis}^{self.exponent:.2f}"
 

@@ -72,6 +72,8 @@ def measure(point: Point, precision: str, began: float) -> dict[str, Any]:
     runtime.prepare(config.seed, config.training.threads)
     config = precisions.settle(config, Distribution())
     base = environment.memory_now()
+    if base is None:
+        raise OSError("this system does not tell what memory a process holds")
     row = specs.row(point.model)
     rng = np.random.default_rng(config.seed)
     shape = (point.size, point.size, row.input_shape[2])
