@@ -34,39 +34,56 @@ class Step:
 
 @dataclass(frozen=True)
 class Augmenter:
-    """All changes that a config asks for, but the random window, which belongs to the resize (`pipeline.py`)."""
+    """All changes that a config asks for, but the random window, which belongs to the resize (`streams.py`).
+
+    What `changed` makes of an image does not depend on the others that it is given with; `mixed` mixes neighbours.
+    """
 
     wanted: Augment
     preprocessing: Preprocessing
     seed: int
 
-    def __call__(self, pixels: Tensor, labels: Tensor, epoch: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the model's input `[N, h, w, C]` and labels `[N, K]` (soft after MixUp and CutMix).
+    def changed(self, pixels: Tensor, epoch: Tensor, first: Tensor) -> Tensor:
+        """Return the model's input `[N, h, w, C]`, before any mixing.
 
         Args:
             pixels: Raw pixels at the model's size, float32 `[N, h, w, C]`, 0..255.
-            labels: One-hot, float32 `[N, K]`.
             epoch: Counted from 0.
-            first: Position of the batch's first example in its epoch.
+            first: Position of the first example in its epoch; the others follow.
         """
         raw, moves = self._raw_steps(), self._input_steps()
-        mixes = bool(self.wanted.mixup or self.wanted.cutmix)
-        count = sum(step.draws for step in (*raw, *moves)) + mix.DRAWS * mixes
-        numbers = Draws(self.seed, _STREAM, count)(epoch, first, tf.shape(pixels)[0])
+        numbers = self._numbers(epoch, first, tf.shape(pixels)[0])
         used = 0
         for step in raw:
             pixels, used = step.change(pixels, numbers[:, used : used + step.draws]), used + step.draws
         images = self.preprocessing.normalize(pixels)
         for step in moves:
             images, used = step.change(images, numbers[:, used : used + step.draws]), used + step.draws
-        return (
-            mix.mixed(images, labels, numbers[:, used:], self.wanted.mixup, self.wanted.cutmix)
-            if mixes
-            else (
-                images,
-                labels,
-            )
-        )
+        return images
+
+    def mixed(self, images: Tensor, labels: Tensor, epoch: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
+        """Return a batch's images and labels `[N, K]`, the latter soft after MixUp and CutMix.
+
+        Args:
+            images: What `changed` returned, `[N, h, w, C]`.
+            labels: One-hot, float32 `[N, K]`.
+            epoch: Counted from 0.
+            first: Position of the batch's first example in its epoch.
+        """
+        if not self._mixes:
+            return images, labels
+        numbers = self._numbers(epoch, first, tf.shape(images)[0])[:, -mix.DRAWS :]
+        return mix.mixed(images, labels, numbers, self.wanted.mixup, self.wanted.cutmix)
+
+    @property
+    def _mixes(self) -> bool:
+        return bool(self.wanted.mixup or self.wanted.cutmix)
+
+    def _numbers(self, epoch: Tensor, first: Tensor, examples: Tensor) -> Tensor:
+        """Return the uniform numbers of all changes, in order, those of mixing last."""
+        steps = (*self._raw_steps(), *self._input_steps())
+        count = sum(step.draws for step in steps) + mix.DRAWS * self._mixes
+        return Draws(self.seed, _STREAM, count)(epoch, first, examples)
 
     def _raw_steps(self) -> list[Step]:
         steps = []

@@ -69,8 +69,10 @@ class Cache:
     def _rows(
         self, files: Encoded, indices: np.ndarray, resize: Resize, workers: int
     ) -> Iterator[tuple[int, np.ndarray]]:
-        stream = FileStream(files, Order.of(indices, 0, False), resize, Steps(len(indices), 1), workers)
-        found = stream.batches(0, len(indices), lambda pixels, index, *_: (pixels[0], index[0]))
+        stream = FileStream(files, Order.of(indices, 0, False), resize, Steps(len(indices), 1), workers, exact=True)
+        found = stream.batches(
+            0, len(indices), lambda pixels, *_: pixels, lambda pixels, index, *_: (pixels[0], index[0])
+        )
         with self.progress(f"decode for data.cache={self.kind}", len(indices)) as advance:
             for pixels, index in found.with_options(options()):
                 yield int(index), pixels.numpy()

@@ -5,6 +5,7 @@ Only operations that a SavedModel may hold: numbers are read with string operati
 
 import functools
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
@@ -16,6 +17,7 @@ from kerasnets.data.codecs.graph import bmp, gif, jpeg, png, webp
 from kerasnets.data.codecs.graph.octets import among, every, first, header, octets, text
 
 Tensor = Any
+_Opened = tuple[Tensor, Tensor, Tensor, Tensor]  # index into KINDS, the parts that pixels depend on, alpha, orientation
 
 _CODECS: tuple[ModuleType, ...] = (jpeg, png, gif, bmp, webp)  # in the order of rules.KINDS
 
@@ -29,17 +31,73 @@ def decoder(channels: int) -> Callable[[Tensor], Tensor]:
 
 def decode(encoded: Tensor, channels: int) -> Tensor:
     """Return uint8 `[h, w, channels]` of a scalar string; see `decode.tensorflow`."""
+    opened = _opener()(encoded)
+    return tf.ensure_shape(with_channels(_painter()(*opened), channels), [None, None, channels])
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image that is read and found sound, of which a part can be had.
+
+    Attributes:
+        size: Height and width, upright, int32 `[2]`.
+        part: From a box (top, left, height, width), int32 `[4]`, inside the image to its pixels, uint8 `[h, w, 3]`.
+            Those of a JPEG's part are exact from the second row and column on; at the image's own border all are.
+    """
+
+    size: Tensor
+    part: Callable[[Tensor], Tensor]
+
+
+def picture(encoded: Tensor) -> Picture:
+    """Return a scalar string's picture: of an upright JPEG only the wanted part is decoded, others as a whole.
+
+    Raises:
+        tf.errors.InvalidArgumentError: When run, as `decode` does.
+    """
+    kind, plain, alpha, turn = _opener()(encoded)
+    alone = every(tf.equal(kind, rules.KINDS.index("JPEG")), tf.equal(turn, 1))
+    whole = tf.cond(alone, lambda: tf.zeros((0, 0, 3), tf.uint8), lambda: _painter()(kind, plain, alpha, turn))
+    size = tf.cond(alone, lambda: jpeg.size(plain), lambda: tf.shape(whole)[:2])
+
+    def part(box: Tensor) -> Tensor:
+        begin, extent = tf.concat([box[:2], [0]], 0), tf.concat([box[2:], [3]], 0)
+        pixels = tf.cond(alone, lambda: jpeg.part(plain, box), lambda: tf.slice(whole, begin, extent))
+        return tf.ensure_shape(pixels, [None, None, 3])
+
+    return Picture(size, part)
+
+
+@functools.cache
+def _opener() -> Callable[[Tensor], _Opened]:
+    """Return `_open`, traced once in a process."""
+    return tf.function(_open, input_signature=[tf.TensorSpec((), tf.string)], autograph=False)
+
+
+@functools.cache
+def _painter() -> Callable[..., Tensor]:
+    """Return `_paint`, traced once in a process."""
+    kinds = (tf.int32, tf.string, tf.bool, tf.int64)
+    return tf.function(_paint, input_signature=[tf.TensorSpec((), kind) for kind in kinds], autograph=False)
+
+
+def _open(encoded: Tensor) -> _Opened:
+    """Walk a file's parts; raise what is to be said of one that is refused."""
     kind = _kind(encoded)
     headers = [*(codec.read for codec in _CODECS), lambda _: header(rules.UNKNOWN)]
     refusal, tiff, alpha, plain = tf.switch_case(kind, [lambda f=f: f(encoded) for f in headers])
     words = tf.gather(list(rules.REFUSALS), refusal)
     with tf.control_dependencies([tf.debugging.Assert(tf.equal(refusal, 0), [words])]):
         plain = tf.identity(plain)
-    pixels = tf.switch_case(kind, [lambda codec=codec: codec.pixels(plain, alpha) for codec in _CODECS])
     turn = tf.cond(tiff >= 0, lambda: _orientation(encoded, tiff), lambda: tf.constant(1, tf.int64))
+    return kind, plain, alpha, turn
+
+
+def _paint(kind: Tensor, plain: Tensor, alpha: Tensor, turn: Tensor) -> Tensor:
+    """Return uint8 `[h, w, 3]`, upright."""
+    pixels = tf.switch_case(kind, [lambda codec=codec: codec.pixels(plain, alpha) for codec in _CODECS])
     pixels = tf.cond(turn > 1, lambda: _upright(pixels, turn), lambda: pixels)
-    pixels = with_channels(tf.ensure_shape(pixels, [None, None, 3]), channels)
-    return tf.ensure_shape(pixels, [None, None, channels])
+    return tf.ensure_shape(pixels, [None, None, 3])
 
 
 def with_channels(pixels: Tensor, channels: int) -> Tensor:

@@ -1,7 +1,7 @@
 """Splits -> batches, with tf.data. Order and augmentation are functions of (seed, epoch, position).
 
-Images in memory are gathered, resized and augmented a whole batch at a time. Files are decoded and resized one by one,
-several at once, then augmented by the batch. Parallelism is explicit: tf.data's autotune can stall short epochs.
+Images in memory are gathered, resized and augmented a whole batch at a time. Files are decoded, resized and augmented
+one by one, several at once. Parallelism is explicit: tf.data's autotune can stall short epochs.
 """
 
 import os
@@ -43,6 +43,7 @@ def batches(
     skip: frozenset[int] = frozenset(),
     start_step: int = 0,
     share: tuple[int, int] = (0, 1),
+    count: int | None = None,
 ) -> tf.data.Dataset:
     """Return batches `(images [N, h, w, C], one-hot labels [N, K])`, float32; the last of an epoch may be smaller.
 
@@ -60,6 +61,7 @@ def batches(
         start_step: Steps, counted over all epochs, that are passed over.
         share: (index, count) of the worker that takes its part of each batch; parts differ by an example or two in
             size, may be empty, and in order make up the batch.
+        count: Batches for training after which it ends; None: never.
 
     Raises:
         UserError: Nothing is left to read, or the cache is wanted with random windows.
@@ -81,16 +83,22 @@ def batches(
             pixels = cache.pixels(split.files, indices, resize, workers)
             source = PixelStream(pixels, order, None, steps, workers)
         else:
-            source = FileStream(split.files, order, resize, steps, workers)
-        last = FOREVER if training else len(steps)
+            source = FileStream(split.files, order, resize, steps, workers, exact=not training)
+        last = (FOREVER if count is None else start_step + count) if training else len(steps)
         labels = tf.constant(split.labels)
 
+        augmenter = Augmenter(wanted, preprocessing, seed)
+
         @tf.autograph.experimental.do_not_convert
-        def finish(pixels: Tensor, index: Tensor, epoch: Tensor, first: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
+        def change(pixels: Tensor, epoch: Tensor, first: Tensor) -> Tensor:
             pixels = tf.ensure_shape(pixels, [None, *preprocessing.image_size, preprocessing.channels])
+            return augmenter.changed(pixels, epoch, first)
+
+        @tf.autograph.experimental.do_not_convert
+        def finish(images: Tensor, index: Tensor, epoch: Tensor, first: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
             targets = tf.one_hot(tf.gather(labels, index), classes)
-            images, targets = Augmenter(wanted, preprocessing, seed)(pixels, targets, epoch, first)
+            images, targets = augmenter.mixed(images, targets, epoch, first)
             return images[:count], targets[:count]
 
-        found = source.batches(start_step, last, finish)
+        found = source.batches(start_step, last, change, finish)
         return found.prefetch(_PREFETCH).with_options(options())

@@ -74,11 +74,11 @@ class Preprocessing:
         size = sizes(images, xp)
         if tuple(images.shape[1:3]) == self.image_size and (self.resize != "crop" or self.crop_ratio == 1):
             return images
-        (height, width), steps = self.image_size, self._steps(size, xp)
+        (height, width), steps = self.image_size, self.ratios(size, xp)
         rows = axis_weights(size[0], height, *steps[0], xp)
         columns = axis_weights(size[1], width, *steps[1], xp)
         pixels = resample(images, rows, columns, xp)
-        return self._letterboxed(pixels, size, steps[0], xp) if self.resize == "pad" else pixels
+        return self.letterboxed(pixels, size, xp)
 
     def normalize(self, pixels: Array) -> Array:
         """Return `(pixels - mean) / std` of raw pixels at the model's size."""
@@ -88,7 +88,7 @@ class Preprocessing:
     def _mean(self) -> np.ndarray:
         return np.asarray(self.mean if self.mean_image is None else self.mean_image, np.float32)
 
-    def _steps(self, size: tuple[Any, Any], xp: ModuleType) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+    def ratios(self, size: tuple[Any, Any], xp: ModuleType) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
         """Return the input pixels per output pixel, down and right, each as (numerator, denominator)."""
         (height, width), (rows, columns) = (
             (as_float(side, xp) for side in size),
@@ -111,11 +111,20 @@ class Preprocessing:
 
         The middles of both lie on each other.
         """
-        down, right = self._steps(size, np)
+        down, right = self.ratios(size, np)
         return float(down[0] / down[1]), float(right[0] / right[1])
 
-    def _letterboxed(self, pixels: Array, size: tuple[Any, Any], step: tuple[Any, Any], xp: ModuleType) -> Array:
-        """Return the pixels with the mean colour wherever an output pixel's centre is outside the image."""
+    def letterboxed(self, pixels: Array, size: tuple[Any, Any], xp: ModuleType) -> Array:
+        """Return resized pixels, for `pad` with the mean colour wherever a pixel's centre is outside the image.
+
+        Args:
+            pixels: At the model's size, float32 `[N, h, w, C]`.
+            size: Height and width before the resize.
+            xp: numpy or tensorflow.
+        """
+        if self.resize != "pad":
+            return pixels
+        step, _ = self.ratios(size, xp)
         down, right = (
             xp.abs(steps_from_middle(out) * step[0]) <= as_float(length, xp) * step[1]
             for length, out in zip(size, self.image_size, strict=True)

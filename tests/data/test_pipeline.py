@@ -212,7 +212,7 @@ def test_cache_holds_the_same_batches_without_the_files(
     for path in copies:
         path.unlink()
     for one, other in zip(plain[2:], cached, strict=False):
-        np.testing.assert_array_equal(one[0], other[0])
+        np.testing.assert_allclose(one[0] * pad.std[0], other[0] * pad.std[0], atol=0.01)  # grey levels: see cut.py
         np.testing.assert_array_equal(one[1], other[1])
     with pytest.raises(UserError, match=f"data.cache: '{kind}' keeps resized images, which random_resized_crop cannot"):
         batches(files, 1, cache=cache, augment=Augment(random_resized_crop={}))

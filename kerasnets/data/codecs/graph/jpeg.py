@@ -9,6 +9,7 @@ from kerasnets.data.codecs.graph.octets import Header, among, earliest, every, f
 
 Tensor = Any
 
+_TRANSFORM = "INTEGER_ACCURATE"
 _HEAD = 10 + 3 * jpeg.COMPONENTS  # bytes of a segment that are looked at
 
 
@@ -108,4 +109,18 @@ def _complete(frame: Tensor, scans: Tensor) -> Tensor:
 
 def pixels(plain: Tensor, alpha: Tensor) -> Tensor:
     """Return the pixels; the default of the operation, INTEGER_FAST, is off by up to 16 grey levels."""
-    return tf.io.decode_jpeg(plain, channels=3, dct_method="INTEGER_ACCURATE")
+    return tf.io.decode_jpeg(plain, channels=3, dct_method=_TRANSFORM)
+
+
+def size(plain: Tensor) -> Tensor:
+    """Return height and width, int32 `[2]`."""
+    return tf.io.extract_jpeg_shape(plain)[:2]
+
+
+def part(plain: Tensor, box: Tensor) -> Tensor:
+    """Return the pixels of a box (top, left, height, width), int32 `[4]`, the rest not decoded.
+
+    Its outermost pixels may be off, where colours are stored at half the resolution: libjpeg takes those outside the
+    box for those at its border. One pixel further in all are `pixels`' own.
+    """
+    return tf.io.decode_and_crop_jpeg(plain, box, channels=3, dct_method=_TRANSFORM)
