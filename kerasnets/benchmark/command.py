@@ -3,7 +3,7 @@
 import re
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,11 +15,13 @@ from kerasnets.console import Words, emit_json, import_tensorflow, out
 from kerasnets.errors import UserError
 
 if TYPE_CHECKING:
+    from kerasnets.benchmark.input import Input
     from kerasnets.benchmark.model import Result
 
 _SIZE = re.compile(r"([1-9]\d{0,4})(?:x([1-9]\d{0,4}))?")
 _LARGEST_BATCH = 4096
 _WIDEST = 200
+_FOLDERS_LIKE = "imagenet-resnet50"
 
 
 @click.group(cls=Group)
@@ -63,6 +65,37 @@ def telemetry(config: str, overrides: tuple[str, ...], rounds: int, steps: int, 
     samples = f"{found.samples} samples of {found.sample_bytes / 1e3:.0f} kB"
     most = f"at most {loaded.telemetry.max_megabytes:g} MB"
     out.print(f"{'event files':<18} {found.megabytes:.1f} MB in {found.steps:,} steps ({samples}; {most})")
+
+
+@benchmark.command("input")
+@click.argument("config", metavar="CONFIG|FOLDER")
+@click.argument("overrides", metavar="[key=value …]", nargs=-1)
+@click.option("--rounds", default=5, show_default=True, type=click.IntRange(1), help="Turns of each stage and step.")
+@click.option("--images", default=256, show_default=True, type=click.IntRange(1), help="The most that a stage reads.")
+@click.option("--step/--no-step", default=True, help="Measure what the pipeline takes from a training step, too.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+def input_(config: str, overrides: tuple[str, ...], rounds: int, images: int, step: bool, as_json: bool) -> None:
+    """Measure the input pipeline of CONFIG stage by stage, and what it takes from a training step.
+
+    A FOLDER of images, in folders of their classes, is read as imagenet-resnet50 reads ImageNet, in batches of 32.
+
+    \b
+    kerasnets benchmark input photos/
+    kerasnets benchmark input imagenet-resnet50 data.path=photos data.augment.color_jitter=none --rounds 10
+    """
+    folder = Path(config)
+    defaults = ("data.path=.", "training.batch_size=32") if folder.is_dir() else ()
+    loaded = configs.load(_FOLDERS_LIKE if defaults else config, (*defaults, *overrides))
+    if defaults:
+        loaded = configs.update(loaded, data={"path": str(folder)})
+    import_tensorflow()
+    from kerasnets.benchmark.input import measure
+
+    found = measure(loaded, images=images, rounds=rounds, step=step)
+    if as_json:
+        emit_json({"schema": 1, "subject": config, **asdict(found), "machine": _machine()})
+    else:
+        _report_input(found, config)
 
 
 @benchmark.command()
@@ -110,8 +143,7 @@ def model(
     if chart is not None:
         charts.write(found, chart, title)
     if as_json:
-        machine = {key: value for key, value in environment.describe().items() if key in ("cpu", "cores", "platform")}
-        emit_json({"schema": 1, **found.document(), "machine": machine})
+        emit_json({"schema": 1, **found.document(), "machine": _machine()})
     else:
         _report(found, title)
 
@@ -132,6 +164,25 @@ def _size(words: str | None) -> tuple[int, int] | None:
     if found is None:
         raise UserError(f"--image-size {words}: give pixels, such as 224, or height x width, such as 224x320")
     return int(found[1]), int(found[2] or found[1])
+
+
+def _machine() -> dict[str, Any]:
+    return {key: value for key, value in environment.describe().items() if key in ("cpu", "cores", "platform")}
+
+
+def _report_input(found: "Input", name: str) -> None:
+    height, width = found.image_size
+    out.print(f"{name}: {found.images:,} images, {found.kind}, to {height}x{width}; {found.workers} at a time")
+    out.print(f"{'':<26} {'images/s':>9} {'CPU ms an image':>16}")
+    for stage in found.stages:
+        out.print(f"{stage.name:<26} {stage.images_per_second:>9,.1f} {stage.cpu * 1000:>16.3f}")
+    for stage_name, reason in found.left_out.items():
+        out.print(f"{stage_name} is left out: {reason}")
+    if (step := found.step) is None:
+        return
+    rate = step.batch / step.seconds
+    out.print(f"{'training step':<26} {rate:>9,.1f} {step.cpu * 1000:>16.3f}  on a batch of {step.batch} that is there")
+    out.print(f"{'fed by the pipeline':<26} {step.share:>+9.1%} {step.cpu_share:>+16.1%}  more time")
 
 
 def _report(found: "Result", title: str) -> None:
