@@ -1,7 +1,7 @@
 """Optimizer, learning-rate schedule and gradient clipping from the config."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import tensorflow as tf
@@ -10,6 +10,11 @@ from kerasnets.config import Training
 from kerasnets.training.layerwise import Rates, layerwise
 from kerasnets.training.nonfinite import RateFactor
 from kerasnets.training.step import is_kernel
+
+if TYPE_CHECKING:
+    from keras.optimizers import Optimizer as _Base
+else:
+    _Base = object
 
 _ONE_CYCLE_START = 1 / 25
 _ONE_CYCLE_WARMUP = 0.3
@@ -54,6 +59,28 @@ def schedule(training: Training, steps_per_epoch: int) -> keras.optimizers.sched
     return Warmup(steps, warmup) if warmup else steps
 
 
+class _OneRate(_Base):
+    """What an optimizer with decoupled weight decay does otherwise: the rate is read once a step.
+
+    Keras evaluates the schedule anew for each variable that decays, with all its conditions, in each step's graph.
+    """
+
+    weight_decay: float | None
+    _rate: Any = None
+
+    def _get_current_learning_rate(self) -> Any:
+        return super()._get_current_learning_rate() if self._rate is None else self._rate
+
+    def _apply_weight_decay(self, variables: Any) -> None:
+        if not self.weight_decay:
+            return
+        self._rate = super()._get_current_learning_rate()
+        try:
+            super()._apply_weight_decay(variables)
+        finally:
+            self._rate = None
+
+
 def optimizer(
     training: Training,
     steps_per_epoch: int,
@@ -67,10 +94,12 @@ def optimizer(
     layer to layer.
     """
     rate = schedule(training, steps_per_epoch)
+    decay = training.weight_decay if training.weight_decay_kind == "decoupled" else 0.0
     common: dict[str, Any] = {
         "name": training.optimizer,  # Keras would number the optimizers of a process
         "learning_rate": rate if factor is None else factor.times(rate),
-        "weight_decay": training.weight_decay if training.weight_decay_kind == "decoupled" else 0.0,
+        # Not 0, by which Keras has every variable decay in every step; AdamW alone does not take None.
+        "weight_decay": decay if decay or training.optimizer == "adamw" else None,
         "use_ema": training.ema is not None,
         "ema_momentum": training.ema or 0.99,
     }
@@ -79,14 +108,17 @@ def optimizer(
         "adam": keras.optimizers.Adam,
         "adamw": keras.optimizers.AdamW,
     }
-    kind = kinds[training.optimizer] if rates.alike else layerwise(kinds[training.optimizer])
+    kind = kinds[training.optimizer]
+    if common["weight_decay"] is not None:
+        kind = type(kind.__name__, (_OneRate, kind), {})
+    kind = kind if rates.alike else layerwise(kind)
     if training.optimizer == "sgd":
         made = kind(momentum=training.momentum, nesterov=training.nesterov, **common)
     else:
         made = kind(beta_1=training.beta_1, beta_2=training.beta_2, epsilon=training.epsilon, **common)
     if not rates.alike:
         made.set_rates(rates, variables)
-    if common["weight_decay"]:
+    if decay:
         made.exclude_from_weight_decay(var_list=[variable for variable in variables if not is_kernel(variable)])
     if training.precision == "float16":
         made = keras.optimizers.LossScaleOptimizer(made, name="scaled")

@@ -111,3 +111,22 @@ def test_clipping(setting: dict[str, float], expected: list[object]) -> None:
 
 def test_nothing_is_clipped_by_default() -> None:
     assert optim.clipping(Training()) is None
+
+
+@pytest.mark.parametrize("settings, readings", [({}, 1), ({"weight_decay": 0.1, "weight_decay_kind": "decoupled"}, 2)])
+def test_a_step_reads_the_schedule_once_and_once_more_for_decay(
+    settings: dict[str, object], readings: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Counted(keras.optimizers.schedules.LearningRateSchedule):
+        count = 0
+
+        def __call__(self, step: object) -> float:
+            self.count += 1
+            return 0.5
+
+    counted = Counted()
+    monkeypatch.setattr(optim, "schedule", lambda *_: counted)
+    trained = [*variables(), *(keras.Variable(tf.ones((2, 2)), name=f"layer{n}_kernel") for n in range(3))]
+    made = optim.optimizer(Training.model_validate(settings), STEPS, trained)
+    made.apply([tf.zeros_like(variable.value) for variable in trained], trained)
+    assert counted.count == readings
