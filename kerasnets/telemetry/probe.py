@@ -35,8 +35,8 @@ from kerasnets.telemetry.statistics import (
     silent_channels,
 )
 
-FIRST = (1, 2, 5, 10, 20, 50)
-"""Steps that are sampled whatever the interval."""
+FIRST = (2, 5, 10, 20, 50)
+"""Steps that are sampled whatever the interval. Not the first: it does not wait for a sample's graph to be traced."""
 FIRST_HEADS = (50, 200)
 """The same for each head's own gradients."""
 RING = 1024

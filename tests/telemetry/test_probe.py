@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from kerasnets.models.specs import Head
 from kerasnets.telemetry.observed import ObservedModel
-from kerasnets.telemetry.observers import GradientNorm, Level, Observer
+from kerasnets.telemetry.observers import Forward, GradientNorm, Level, Observer
 from kerasnets.telemetry.probe import Probe
 from kerasnets.telemetry.record import STATISTICS
 from kerasnets.telemetry.sample import Sample
@@ -164,16 +164,38 @@ def due(probe: Probe) -> list[int]:
 def test_samples_are_due_at_the_first_steps_and_then_every_so_many() -> None:
     probe = Probe(100, 500)
     observed(probe)
-    assert due(probe) == [1, 2, 5, 10, 20, 50, 200, 400, 600, 800, 1000]
+    assert due(probe) == [2, 5, 10, 20, 50, 200, 400, 600, 800, 1000]
+
+
+class Traced(Observer):
+    """Notes how closely a step is looked at, whenever the graph of such a step is traced."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.levels: list[Level] = []
+
+    def forward(self, seen: Forward) -> None:
+        self.levels.append(seen.level)
+
+
+def test_the_first_step_does_not_wait_for_the_graph_of_a_sample() -> None:
+    traced = Traced()
+    model = ObservedModel(network(), [traced, Probe(100)])
+    model.compile(keras.optimizers.SGD(0.1), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    images, labels = batch(8)
+    model.fit(images[:4], labels[:4], verbose=0)
+    assert traced.levels == [Level.STEP]
+    model.fit(images[:4], labels[:4], verbose=0)
+    assert traced.levels == [Level.STEP, Level.SAMPLE]
 
 
 def test_each_heads_own_gradients_have_samples_of_their_own() -> None:
     probe = Probe(100, 500)
     branched([probe])
-    assert due(probe) == [1, 2, 5, 10, 20, 50, 200, 400, 500, 600, 800, 1000]
+    assert due(probe) == [2, 5, 10, 20, 50, 200, 400, 500, 600, 800, 1000]
     levels = {step: probe.level(range(step, step + 1)) for step in range(1, 1001)}
     assert [step for step, level in levels.items() if level == Level.HEADS] == [50, 200, 500, 1000]
-    assert [step for step, level in levels.items() if level == Level.SAMPLE] == [1, 2, 5, 10, 20, 400, 600, 800]
+    assert [step for step, level in levels.items() if level == Level.SAMPLE] == [2, 5, 10, 20, 400, 600, 800]
 
 
 def test_every_step_is_remembered_with_several_steps_an_execution() -> None:
