@@ -12,6 +12,8 @@ from kerasnets.telemetry.stepwise import Stepwise
 class TensorBoard(Stepwise):
     """Writes scalars of each epoch, the model's graph and the config as text.
 
+    The graph is traced after the first step, which does not wait for it.
+
     Args:
         events: the event files; closed when training ends.
         main_head: name of the head that is validated.
@@ -29,13 +31,17 @@ class TensorBoard(Stepwise):
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         if self.step:  # a run that is resumed has them
             return
-        net = self.model.net
         with self._events.writer().as_default(step=0):
             tf.summary.text("config", f"```yaml\n{self._config}```")
-            if self._graph:
-                spec = tf.TensorSpec((None, *net.input_shape[1:]), tf.float32, name="image")
-                forward = tf.function(lambda image: net(image, training=False))
-                tf.summary.graph(forward.get_concrete_function(spec).graph)
+
+    def on_steps_end(self, steps: range) -> None:
+        if not self._graph or 1 not in steps:
+            return
+        net = self.model.net
+        spec = tf.TensorSpec((None, *net.input_shape[1:]), tf.float32, name="image")
+        forward = tf.function(lambda image: net(image, training=False), autograph=False)
+        with self._events.writer().as_default(step=0):
+            tf.summary.graph(forward.get_concrete_function(spec).graph)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         logs = logs or {}
