@@ -93,7 +93,8 @@ class Data(Section):
     skip_corrupt: bool = False
     """Leave unreadable files out (counted and listed in the run) instead of stopping."""
     cache: Literal["none", "memory", "disk"] = "none"
-    """Decode and resize files once and keep the pixels, float32: in memory, or in a file that later runs use too."""
+    """Decode and resize files once and keep the pixels: in memory, or in a file that later runs use too. Those to
+    train on are rounded to whole grey levels, one byte each; those to validate on are kept as they are, float32."""
     cache_dir: Annotated[Path | None, OrNone] = None
     """Directory of the files of `cache: disk`, which may be removed at any time; default: the user's cache."""
     workers: Count = 0

@@ -43,8 +43,15 @@ class Cache:
     directory: Path | None = None
     progress: Progress = silent
 
-    def pixels(self, files: Encoded, indices: np.ndarray, resize: Resize, workers: int) -> Tensor:
-        """Return images at the model's size, float32 `[n, h, w, C]`, those at `indices` filled in.
+    def pixels(self, files: Encoded, indices: np.ndarray, resize: Resize, workers: int, exact: bool) -> Tensor:
+        """Return images at the model's size, `[n, h, w, C]`, those at `indices` filled in.
+
+        Args:
+            files: Of the split.
+            indices: Of the images that are used.
+            resize: To the model's size.
+            workers: Images decoded at the same time.
+            exact: float32, as evaluation has them; else uint8, rounded, a quarter of the memory: for training.
 
         Raises:
             UserError: Windows are random, or the disk is full.
@@ -54,20 +61,21 @@ class Cache:
                 f"data.cache: '{self.kind}' keeps resized images, which random_resized_crop cannot use; take 'none'"
             )
         shape = (len(files), *resize.preprocessing.image_size, resize.preprocessing.channels)
-        rows = self._rows(files, indices, resize, workers)
+        dtype = np.dtype(np.float32 if exact else np.uint8)
+        rows = self._rows(files, indices, resize, workers, dtype)
         if self.kind == "memory":
-            images = np.zeros(shape, np.float32)
+            images = np.zeros(shape, dtype)
             for index, pixels in rows:
                 images[index] = pixels
             return tf.constant(images)
         key = f"{files.fingerprint(indices)} {_definition(resize)}"
-        file = PixelFile.of(self.directory or cache_root() / "pixels", key, shape, len(indices))
+        file = PixelFile.of(self.directory or cache_root() / "pixels", key, shape, len(indices), dtype)
         if not file.there:
             file.make(rows)
         return tf.experimental.dlpack.from_dlpack(file.mapped().__dlpack__())  # the file itself, not a copy of it
 
     def _rows(
-        self, files: Encoded, indices: np.ndarray, resize: Resize, workers: int
+        self, files: Encoded, indices: np.ndarray, resize: Resize, workers: int, dtype: np.dtype
     ) -> Iterator[tuple[int, np.ndarray]]:
         stream = FileStream(files, Order.of(indices, 0, False), resize, Steps(len(indices), 1), workers, exact=True)
         found = stream.batches(
@@ -75,7 +83,7 @@ class Cache:
         )
         with self.progress(f"decode for data.cache={self.kind}", len(indices)) as advance:
             for pixels, index in found.with_options(options()):
-                yield int(index), pixels.numpy()
+                yield int(index), pixels.numpy() if dtype.kind == "f" else np.rint(pixels).astype(dtype)
                 advance()
 
 

@@ -56,7 +56,7 @@ def batches(
         training: Shuffled, epoch after epoch without end; else one pass in order.
         augment: Random changes, for training.
         workers: Images (in memory: batches) made ready at the same time; 0: one a core.
-        cache: Decode and resize files once and keep the pixels there.
+        cache: Decode and resize files once and keep the pixels there: for training rounded to whole grey levels.
         skip: Indices that are left out.
         start_step: Steps, counted over all epochs, that are passed over.
         share: (index, count) of the worker that takes its part of each batch; parts differ by an example or two in
@@ -80,7 +80,7 @@ def batches(
         if split.files is None:
             source = PixelStream(split.images, order, resize, steps, workers)
         elif cache is not None:
-            pixels = cache.pixels(split.files, indices, resize, workers)
+            pixels = cache.pixels(split.files, indices, resize, workers, exact=not training)
             source = PixelStream(pixels, order, None, steps, workers)
         else:
             source = FileStream(split.files, order, resize, steps, workers, exact=not training)
@@ -91,6 +91,7 @@ def batches(
 
         @tf.autograph.experimental.do_not_convert
         def change(pixels: Tensor, epoch: Tensor, first: Tensor) -> Tensor:
+            pixels = tf.cast(pixels, tf.float32)
             pixels = tf.ensure_shape(pixels, [None, *preprocessing.image_size, preprocessing.channels])
             return augmenter.changed(pixels, epoch, first)
 

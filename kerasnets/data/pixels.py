@@ -14,32 +14,32 @@ import numpy as np
 from kerasnets.durable import sync
 from kerasnets.errors import UserError
 
-_DTYPE = np.dtype(np.float32)
-
 
 @dataclass(frozen=True)
 class PixelFile:
-    """A file of float32 pixels `[n, h, w, C]`, rows that are not used left out as holes.
+    """A file of pixels `[n, h, w, C]`, rows that are not used left out as holes.
 
     Attributes:
         path: Its name has a hash of all that decides its content.
         shape: Of the pixels.
         used: Rows that are filled.
+        dtype: float32 or uint8.
     """
 
     path: Path
     shape: tuple[int, int, int, int]
     used: int
+    dtype: np.dtype
 
     @classmethod
-    def of(cls, directory: Path, key: str, shape: tuple[int, int, int, int], used: int) -> "PixelFile":
+    def of(cls, directory: Path, key: str, shape: tuple[int, int, int, int], used: int, dtype: np.dtype) -> "PixelFile":
         """Return the file for a key: whatever the pixels depend on, in words."""
         name = hashlib.sha256(f"{key} {shape}".encode(errors="surrogateescape")).hexdigest()[:32]
-        return cls(directory / f"{name}.float32", shape, used)
+        return cls(directory / f"{name}.{dtype}", shape, used, dtype)
 
     @property
     def _row(self) -> int:
-        return int(np.prod(self.shape[1:])) * _DTYPE.itemsize
+        return int(np.prod(self.shape[1:])) * self.dtype.itemsize
 
     @property
     def there(self) -> bool:
@@ -76,7 +76,7 @@ class PixelFile:
                 out.truncate(0)
                 for index, pixels in rows:
                     out.seek(index * self._row)
-                    out.write(np.ascontiguousarray(pixels, _DTYPE).data)
+                    out.write(np.ascontiguousarray(pixels, self.dtype).data)
                 out.truncate(self.shape[0] * self._row)
             sync(aside)
             os.replace(aside, self.path)
@@ -90,4 +90,4 @@ class PixelFile:
 
     def mapped(self) -> np.ndarray:
         """Return the pixels, read from disk as they are touched."""
-        return np.memmap(self.path, _DTYPE, "c", shape=self.shape)
+        return np.memmap(self.path, self.dtype, "c", shape=self.shape)

@@ -18,7 +18,7 @@ PIXELS = np.random.default_rng(0).random(SHAPE, np.float32)
 
 
 def file(directory: Path, key: str = "a") -> PixelFile:
-    return PixelFile.of(directory, key, SHAPE, len(PIXELS))
+    return PixelFile.of(directory, key, SHAPE, len(PIXELS), PIXELS.dtype)
 
 
 def rows() -> Iterator[tuple[int, np.ndarray]]:
@@ -35,7 +35,7 @@ def test_mapped_as_written_in_any_order(tmp_path: Path) -> None:
 
 
 def test_rows_that_are_left_out_take_no_space(tmp_path: Path) -> None:
-    found = PixelFile.of(tmp_path, "a", (1000, 64, 64, 3), 1)
+    found = PixelFile.of(tmp_path, "a", (1000, 64, 64, 3), 1, PIXELS.dtype)
     found.make([(999, np.ones((64, 64, 3), np.float32))])
     assert found.there
     assert found.path.stat().st_blocks * 512 < found.path.stat().st_size / 100
