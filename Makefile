@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/.installed
 # the folders: by the number of their tests, files of one long test would come last, and one process wait for them.
 WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup train test test-fast lint format goldens proof-build proof-decode proof-digits proof-doctor proof-growth proof-memory proof-parity proof-resume proof-scale proof-serve proof-speed proof-variants proof-workers test-triton \
+.PHONY: help setup train test test-fast lint format goldens proof-build proof-decode proof-digits proof-doctor proof-growth proof-memory proof-parity proof-resume proof-scale proof-serve proof-speed proof-startup proof-variants proof-workers test-triton \
 	clean
 
 help:  ## list the targets
@@ -115,6 +115,9 @@ proof-serve: setup  ## the server under load against onnxruntime alone; versions
 
 proof-speed: setup  ## how fast each exported file of a ResNet-20 and a ResNet-50 answers; charts into docs/charts
 	$(BIN)/python tests/proofs/speed.py docs/charts
+
+proof-startup: setup  ## from a process's start to the first training step, stage by stage, and to predict's answer
+	$(BIN)/python tests/proofs/startup.py
 
 proof-resume: setup  ## runs killed at random points, resumed, and killed again: bit for bit the same
 	$(BIN)/python tests/proofs/resume.py
