@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn import metrics
 
 TOP = 5
 BINS = 15
@@ -92,6 +91,8 @@ def calibration_error(probabilities: np.ndarray, targets: np.ndarray, bins: int 
 
 def scores(targets: np.ndarray, predicted: np.ndarray, labels: Sequence[str]) -> dict[str, dict[str, float | int]]:
     """Return class -> precision, recall, f1 and support of int `[N]` predicted classes; see `Measures.per_class`."""
+    from sklearn import metrics  # here, since training imports this file long before it measures
+
     found = metrics.precision_recall_fscore_support(targets, predicted, labels=np.arange(len(labels)), zero_division=0)
     names = ("precision", "recall", "f1")
     return {
@@ -108,6 +109,8 @@ def measure(
     With `unknown_below`, also how many images have a best probability that is not below it, and how many of these are
     right (El-Yaniv and Wiener 2010, "On the Foundations of Noise-free Selective Classification": coverage and risk).
     """
+    from sklearn import metrics
+
     classes, predicted = np.arange(len(labels)), probabilities.argmax(axis=1)
     top5 = None
     if len(labels) > TOP:
