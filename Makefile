@@ -116,7 +116,7 @@ proof-serve: setup  ## the server under load against onnxruntime alone; versions
 proof-speed: setup  ## how fast each exported file of a ResNet-20 and a ResNet-50 answers; charts into docs/charts
 	$(BIN)/python tests/proofs/speed.py docs/charts
 
-proof-startup: setup  ## from a process's start to the first training step, stage by stage, and to predict's answer
+proof-startup: setup  ## from a process's start to the end of the first training step, stage by stage
 	$(BIN)/python tests/proofs/startup.py
 
 proof-resume: setup  ## runs killed at random points, resumed, and killed again: bit for bit the same
