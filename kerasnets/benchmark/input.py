@@ -4,7 +4,7 @@ import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,13 @@ from kerasnets.data.caching import Cache
 from kerasnets.data.raw import kept
 from kerasnets.data.sources import Split
 from kerasnets.data.steps import Steps
-from kerasnets.data.streams import FileStream, Order, PixelStream, Resize, options
+from kerasnets.data.streams import FOREVER, FileStream, Order, PixelStream, Resize, options
 from kerasnets.training.job import Job, assemble
 from kerasnets.training.unreadable import naming_bad_files
 
 Tensor = Any
 
+_AHEAD = 3  # batches: what is prefetched, and one in the making
 _QUIET, _LOOK, _LONGEST = 0.1, 0.05, 10.0  # share of a core, and seconds: when nothing is made ahead any more
 
 
@@ -142,7 +143,7 @@ def measure(config: Config, *, images: int, rounds: int, step: bool) -> Input:
 
 
 class _Stages:
-    """The stages as data sets without batches of their own making: each is run to its end, turn by turn."""
+    """The stages as data sets without end, each with an iterator that is made once: that alone takes a second."""
 
     def __init__(self, job: Job, images: int, folder: Path) -> None:
         self.split: Split = job.dataset.train
@@ -153,19 +154,20 @@ class _Stages:
         self._job, self._folder = job, folder
         self._batch = min(job.config.training.batch, len(self.indices))
         self._batches = len(self.indices) // self._batch
+        self.indices = self.indices[: self._batches * self._batch]  # the last batch of an epoch is no smaller
         with tf.device("/CPU:0"):
             self._sets = self._files() if self.split.files is not None else self._memory()
             self._sets["whole, as train runs it"] = self._whole(None)
             self._sets |= self._cached()
+            self._made = {name: iter(found) for name, found in self._sets.items()}
 
     def run(self, rounds: int) -> tuple[Stage, ...]:
         """Return the medians of `rounds` turns, after one that is not counted."""
-        images = self._batches * self._batch
         found: dict[str, list[_Clock]] = {name: [] for name in self._sets}
         with progress("turns", total=rounds) as advance:
             for turn in range(-1, rounds):
-                for name in self._sets if turn % 2 else reversed(self._sets):
-                    took = _timed(self._sets[name])
+                for name in self._made if turn % 2 else reversed(self._made):
+                    took = _timed(self._made[name], self._batches, self._batch)
                     if turn >= 0:
                         found[name].append(took)
                 if turn >= 0:
@@ -173,8 +175,8 @@ class _Stages:
         return tuple(
             Stage(
                 name,
-                images / statistics.median(took.wall for took in turns),
-                statistics.median(took.cpu for took in turns) / images,
+                1 / statistics.median(took.wall for took in turns),
+                statistics.median(took.cpu for took in turns),
             )
             for name, turns in found.items()
         )
@@ -201,19 +203,23 @@ class _Stages:
         """Return gather and augmentation of images in memory, by the batch as `PixelStream` makes them."""
         steps = Steps(len(self._order), self._batch)
         stream = PixelStream(self.split.images, self._order, self._resize, steps, self.workers)
-        plain = stream.batches(0, self._batches, lambda pixels, *_: pixels, lambda pixels, index, *_: (pixels, index))
+        plain = stream.batches(0, FOREVER, lambda pixels, *_: pixels, lambda pixels, index, *_: (pixels, index))
         return {"gather, resize": plain.with_options(options()), "+ augment, normalise": self._of(stream)}
 
     def _of(self, stream: FileStream | PixelStream) -> tf.data.Dataset:
         changed = self._augmenter.changed
-        made = stream.batches(0, self._batches, changed, lambda images, index, *_: (images, index))
+        made = stream.batches(0, FOREVER, changed, lambda images, index, *_: (images, index))
         return made.with_options(options())
 
     def _mapped(self, stage: Callable[[Tensor], Tensor]) -> tf.data.Dataset:
-        places = tf.data.Dataset.range(self._batches * self._batch)
-        stage = tf.autograph.experimental.do_not_convert(stage)
-        found = places.map(stage, num_parallel_calls=self.workers).batch(self._batch)
-        return found.with_options(options())
+        images = len(self.indices)
+
+        @tf.autograph.experimental.do_not_convert
+        def one(place: Tensor) -> Tensor:
+            return stage(place % images)
+
+        found = tf.data.Dataset.range(FOREVER).map(one, num_parallel_calls=self.workers)
+        return found.batch(self._batch).with_options(options())
 
     def _whole(self, cache: Cache | None) -> tf.data.Dataset:
         job = self._job
@@ -228,7 +234,6 @@ class _Stages:
             workers=self.workers,
             cache=cache,
             skip=frozenset(range(len(self.split))) - frozenset(self.indices.tolist()),
-            count=self._batches,
         )
 
     def _cached(self) -> dict[str, tf.data.Dataset]:
@@ -254,12 +259,22 @@ class _Stages:
         return Augmenter(self._job.config.data.augment, self._job.preprocessing, self._job.config.seed)
 
 
-def _timed(made: Iterable[Any]) -> _Clock:
-    """Return what it takes to make all of it."""
+def _timed(made: Iterator[Any], batches: int, size: int) -> _Clock:
+    """Return what an image takes, over so many batches of a size.
+
+    Those that were made ahead are taken first: from then on no batch comes sooner than it is made. At the end as many
+    are made ahead as at the beginning, so the cores' time is that of all that were taken.
+    """
+    _settle()
     began = _Clock.now()
-    for _ in made:
-        pass
-    return began.since()
+    for _ in range(_AHEAD):
+        next(made)
+    steady = _Clock.now()
+    for _ in range(batches):
+        next(made)
+    wall = steady.since().wall
+    _settle()
+    return _Clock(wall / (batches * size), began.since().cpu / ((_AHEAD + batches) * size))
 
 
 def _settle() -> None:

@@ -43,7 +43,6 @@ def batches(
     skip: frozenset[int] = frozenset(),
     start_step: int = 0,
     share: tuple[int, int] = (0, 1),
-    count: int | None = None,
 ) -> tf.data.Dataset:
     """Return batches `(images [N, h, w, C], one-hot labels [N, K])`, float32; the last of an epoch may be smaller.
 
@@ -61,7 +60,6 @@ def batches(
         start_step: Steps, counted over all epochs, that are passed over.
         share: (index, count) of the worker that takes its part of each batch; parts differ by an example or two in
             size, may be empty, and in order make up the batch.
-        count: Batches for training after which it ends; None: never.
 
     Raises:
         UserError: Nothing is left to read, or the cache is wanted with random windows.
@@ -84,7 +82,7 @@ def batches(
             source = PixelStream(pixels, order, None, steps, workers)
         else:
             source = FileStream(split.files, order, resize, steps, workers, exact=not training)
-        last = (FOREVER if count is None else start_step + count) if training else len(steps)
+        last = FOREVER if training else len(steps)
         labels = tf.constant(split.labels)
 
         augmenter = Augmenter(wanted, preprocessing, seed)
