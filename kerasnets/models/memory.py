@@ -24,7 +24,7 @@ _COPIES = 2
 """Of the weights: those of the network that is trained, and of the plain one that is saved."""
 _UPDATE = 2
 """Numbers a weight that the optimizer computes before gradients are there: its decay, its momentum times 0.9."""
-_KERNELS, _GRAPH, _LAYER = 2, 40_000_000, 1_650_000
+_KERNELS, _GRAPH, _LAYER = 2, 20_000_000, 1_650_000
 """What is not tensors: numbers a weight that kernels hold, and bytes of any graph and of each layer in it. No rule
 gives these three; they are fitted to what `make proof-memory` measures."""
 

@@ -9,7 +9,7 @@ from keras import layers
 
 from kerasnets.models import memory
 
-GRAPH, LAYER = 40_000_000, 1_650_000
+GRAPH, LAYER = 20_000_000, 1_650_000
 
 
 def tiny() -> keras.Model:
