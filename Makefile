@@ -11,7 +11,9 @@ INSTALLED := $(VENV)/.installed
 # the folders: by the number of their tests, files of one long test would come last, and one process wait for them.
 WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup train test test-fast lint format goldens proof-build proof-decode proof-digits proof-doctor proof-growth proof-memory proof-parity proof-resume proof-scale proof-serve proof-speed proof-startup proof-variants proof-workers test-triton \
+.PHONY: help setup train test test-fast lint format goldens test-triton proof-build proof-decode proof-digits proof-doctor \
+	proof-growth proof-memory proof-parity proof-precision proof-resume proof-scale proof-serve proof-speed proof-startup \
+	proof-variants proof-workers \
 	clean
 
 help:  ## list the targets
@@ -106,6 +108,9 @@ $(TRITON)/.installed: Makefile
 
 test-triton: setup $(TRITON)/.installed  ## a version of ours in a real Triton (downloads nvidia-pytriton: an environment of its own)
 	$(BIN)/python tests/proofs/triton.py $(TRITON)/bin/python
+
+proof-precision: setup  ## five seeds of Fashion-MNIST on the fast path in bfloat16 against stock Keras in float32 (45 minutes)
+	$(BIN)/python tests/proofs/precision.py
 
 proof-scale: setup  ## a million listed images: time to the first step, memory
 	$(BIN)/python tests/proofs/scale.py

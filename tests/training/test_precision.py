@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from proofs import precision as proof
 from small_runs import QUIET, SMALL
 
 from kerasnets import config as configs
@@ -49,3 +50,11 @@ def test_a_run_says_what_it_took_and_why(
 def test_what_is_given_is_left_alone() -> None:
     config = configs.load("digits-resnet20", ["training.precision=float16"])
     assert precision.settle(config, Distribution()) is config
+
+
+@pytest.mark.slow
+def test_bfloat16_learns_what_stock_keras_learns_in_float32() -> None:
+    """A sample of `make proof-precision`."""
+    found = {arm: proof.train(arm, 0, 3, "digits-resnet20")["accuracy"] for arm in proof.ARMS}
+    assert min(found.values()) > 0.9
+    assert found["fast"] == pytest.approx(found["stock"], abs=0.05)
