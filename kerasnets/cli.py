@@ -27,7 +27,7 @@ COMMANDS = {
     "config": ("kerasnets.config.command:config", "Print a resolved config, or the JSON schema of configs."),
     "benchmark": (
         "kerasnets.benchmark.command:benchmark",
-        "Measure how fast models answer, or what input and telemetry cost.",
+        "Measure how fast models train and answer, or what input and telemetry cost.",
     ),
     "data": ("kerasnets.data.command:data", "Check images before training."),
     "samples": ("kerasnets.data.samples.command:samples", "Write images of a run's data set as PNG files."),

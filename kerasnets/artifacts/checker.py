@@ -86,10 +86,16 @@ def peak_memory() -> int:
     return int(line.split()[1]) * 1024
 
 
+def replies_alone() -> BinaryIO:
+    """Return where frames go from now on; what a library prints to stdout goes to stderr, not between the frames."""
+    replies = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    return replies
+
+
 def main(reader: str, artefact: str, *blocked: str) -> None:
     """Open the artefact, describe it, then answer calls until the input ends."""
-    replies = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints goes to stderr, not between the frames
+    replies = replies_alone()
     for name in blocked:
         sys.modules[name] = None  # type: ignore[assignment]  # imports of it fail, and it looks as if not installed
     runner = _open(reader, artefact)

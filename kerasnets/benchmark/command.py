@@ -11,7 +11,7 @@ from kerasnets import config as configs
 from kerasnets import environment
 from kerasnets.benchmark.growth.command import growth
 from kerasnets.commands import Group
-from kerasnets.console import Words, emit_json, import_tensorflow, out
+from kerasnets.console import emit_json, import_tensorflow, out
 from kerasnets.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,13 +20,12 @@ if TYPE_CHECKING:
 
 _SIZE = re.compile(r"([1-9]\d{0,4})(?:x([1-9]\d{0,4}))?")
 _LARGEST_BATCH = 4096
-_WIDEST = 200
 _FOLDERS_LIKE = "imagenet-resnet50"
 
 
 @click.group(cls=Group)
 def benchmark() -> None:
-    """Measure, in pairs: what is compared runs in turns in one process."""
+    """Measure, in pairs: what is compared runs in turns."""
 
 
 benchmark.add_command(growth)
@@ -186,13 +185,10 @@ def _report_input(found: "Input", name: str) -> None:
 
 
 def _report(found: "Result", title: str) -> None:
-    from rich.table import Table
+    from kerasnets.benchmark import tables
 
-    table = Table(title=title, title_justify="left", box=None, header_style="bold")
     numbers = ("batch", "p50 ms", "p99 ms", "images/s", "to Keras", "peak MB", "MB on disk", "accuracy", "rounds")
-    table.add_column("format")
-    for column in numbers:
-        table.add_column(column, justify="right")
+    table = tables.empty(title, ("format",), numbers)
     for place, row in enumerate(found.rows):
         known = found.artefacts[row.form]
         ratio = "" if row.ratio is None else f"{row.ratio:.2f} x"
@@ -201,6 +197,62 @@ def _report(found: "Result", title: str) -> None:
         cells += [f"{row.peak / 1e6:,.0f}", f"{known.bytes / 1e6:,.2f}", share, str(row.rounds)]
         last = place + 1 == len(found.rows) or found.rows[place + 1].batch != row.batch
         table.add_row(row.form, str(row.batch), *cells, end_section=last)
-    (out if out.is_terminal else Words(width=_WIDEST, markup=False, emoji=False, highlight=False)).print(table)
+    tables.show(table)
     for name, reason in found.left_out.items():
         out.print(f"{name} is left out: {reason}")
+
+
+@benchmark.command()
+@click.option("--models", default="resnet20,resnet50,googlenet", show_default=True, metavar="NAME,…", help="Networks.")
+@click.option("--against", default="keras,keras-applications,torch", show_default=True, metavar="NAME,…")
+@click.option(
+    "--batch", type=click.IntRange(1, _LARGEST_BATCH), help="Images of a step; default: 128 up to 64 pixels, else 32."
+)
+@click.option("--rounds", type=click.IntRange(1), help="Turns of each; default: those of about half a minute, 3 to 15.")
+@click.option(
+    "--precision",
+    default="auto",
+    show_default=True,
+    type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
+    help="What ours compute in, and the others beside float32; auto: as in training.",
+)
+@click.option("--chart", type=click.Path(path_type=Path, dir_okay=False), help="Draw it: a .png or .svg file.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+def train(
+    models: str, against: str, batch: int | None, rounds: int | None, precision: str, chart: Path | None, as_json: bool
+) -> None:
+    """Measure how fast networks train, beside stock Keras, keras.applications and PyTorch, in turns.
+
+    Ours is what `kerasnets train` does, without telemetry. Each runs in a process of its own, so that memory and the
+    time to the first step are its own too; all train on the same batch of noise.
+
+    \b
+    kerasnets benchmark train
+    kerasnets benchmark train --models resnet20 --against keras --rounds 5
+    kerasnets benchmark train --models resnet50,googlenet --batch 16 --chart train.svg
+    """
+    from kerasnets.benchmark import chart as charts
+    from kerasnets.benchmark.train import arms, report
+    from kerasnets.benchmark.train import chart as train_charts
+    from kerasnets.benchmark.train.measure import measure
+
+    compared = _words(against)
+    arms.check_against(compared)
+    networks = [arms.Network.of(name, batch) for name in _words(models)]
+    if not networks:
+        raise UserError("--models names none")
+    if chart is not None:
+        charts.check(chart)
+    found = measure(networks, against=compared, rounds=rounds, precision=precision)
+    about = report.about()
+    if chart is not None:
+        train_charts.write(found, chart, report.heading(about))
+    if as_json:
+        emit_json({"schema": 1, **about, **found.document()})
+    else:
+        report.show(found, about)
+
+
+def _words(listed: str) -> list[str]:
+    """Return the words of a list such as a,b: each once."""
+    return list(dict.fromkeys(word.strip() for word in listed.split(",") if word.strip()))

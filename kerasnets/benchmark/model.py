@@ -1,7 +1,6 @@
 """How fast a version's artefacts and Keras itself answer, in turns, each in a process of its own."""
 
 import math
-import statistics
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -14,7 +13,7 @@ from kerasnets.artifacts import safety
 from kerasnets.artifacts.formats import FORMATS, is_installed, savedmodel
 from kerasnets.artifacts.manifest import Manifest
 from kerasnets.artifacts.process import ProcessRunner
-from kerasnets.benchmark import keras_reader
+from kerasnets.benchmark import keras_reader, turns
 from kerasnets.console import progress
 from kerasnets.data.preprocessing import Preprocessing
 from kerasnets.errors import UserError
@@ -182,7 +181,7 @@ def _rows(runners: Mapping[str, ProcessRunner], images: np.ndarray, rounds: int)
     peaks: dict[str, int] = {}
     with progress(f"batch {len(images)}", total=rounds) as advance:
         for number in range(-_WARM_UP, rounds):
-            for name in runners if number % 2 else reversed(list(runners)):
+            for name in turns.order(runners, number):
                 took, peaks[name] = runners[name].timed(images)
                 if number >= 0:
                     seconds[name].append(took)
@@ -195,7 +194,7 @@ def _row(name: str, batch: int, seconds: list[float], keras: list[float] | None,
     median, slow = (float(value) for value in np.percentile(seconds, (50, 99)))
     ratio = None
     if keras is not None:
-        ratio = statistics.median(theirs / ours for theirs, ours in zip(keras, seconds, strict=True))
+        ratio = turns.ratio(seconds, to=keras)
     return Row(name, batch, len(seconds), median, slow, batch / median, ratio, peak)
 
 

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from kerasnets import config as configs
 from kerasnets import models
+from kerasnets.benchmark import turns
 from kerasnets.config import Config
 from kerasnets.console import progress
 from kerasnets.errors import UserError
@@ -137,7 +138,7 @@ class _Bench:
                 step += 1
                 arms: dict[str, Callable[[], float]] = {"without": self._plain_step}
                 arms["with"] = partial(self._full_step, step)
-                order = list(arms) if step % 4 < 2 else list(reversed(arms))
+                order = turns.order(arms, step // 2 + 1)  # every other step is sampled: both orders have such
                 seconds = {name: arms[name]() for name in order}
                 self._keep(self._kind(step), seconds["with"], seconds["without"])
                 advance()
