@@ -12,8 +12,8 @@ INSTALLED := $(VENV)/.installed
 WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup train test test-fast lint format goldens test-triton proof-build proof-decode proof-digits proof-doctor \
-	proof-growth proof-memory proof-parity proof-precision proof-resume proof-scale proof-serve proof-speed proof-train proof-startup \
-	proof-variants proof-workers \
+	proof-growth proof-memory proof-parity proof-precision proof-resume proof-scale proof-serve proof-speed proof-startup \
+	proof-train proof-variants proof-workers \
 	clean
 
 help:  ## list the targets
@@ -123,6 +123,7 @@ proof-speed: setup  ## how fast each exported file of a ResNet-20 and a ResNet-5
 
 proof-startup: setup  ## from a process's start to the end of the first training step, stage by stage
 	$(BIN)/python tests/proofs/startup.py
+
 proof-train: $(PARITY)/.installed  ## how fast networks train beside stock Keras, keras.applications and PyTorch; into docs/charts (12 minutes, needs torch)
 	$(PARITY)/bin/python tests/proofs/train.py docs/charts
 
