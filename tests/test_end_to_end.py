@@ -1,5 +1,6 @@
 """The way a user goes, by the command line: a folder of photographs -> init -> train -> export -> verify -> predict."""
 
+import contextlib
 import csv
 import json
 import shutil
@@ -9,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from photos import PHOTOS, write_photos
 from small_runs import FLOAT32
+
+from kerasnets import cli
 
 TRAINING = [
     *("model.name=resnet8", "model.stem=small", "data.image_size=32", "training.epochs=6", "training.batch_size=16"),
@@ -28,6 +32,15 @@ def kerasnets(folder: Path, *words: str, code: int = 0) -> subprocess.CompletedP
 def document(folder: Path, *words: str, code: int = 0) -> dict[str, Any]:
     found = json.loads(kerasnets(folder, *words, "--json", code=code).stdout)
     assert found["schema"] == 1
+    return found
+
+
+def here(folder: Path, *words: str) -> dict[str, Any]:
+    """Give a command in this process, which has TensorFlow loaded already."""
+    with contextlib.chdir(folder):
+        done = CliRunner().invoke(cli.kerasnets, [*words, "--json"], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 
@@ -51,8 +64,8 @@ class TestPhotos:
     def test_run_savedmodel_and_onnx_have_the_same_numbers(self, work: Path) -> None:
         results = [
             document(work, "evaluate", "runs/photos-1"),
-            document(work, "evaluate", "export/models/photos", "--format", "savedmodel"),
-            document(work, "evaluate", "export/models/photos", "--format", "onnx"),
+            here(work, "evaluate", "export/models/photos", "--format", "savedmodel"),
+            here(work, "evaluate", "export/models/photos", "--format", "onnx"),
         ]
         recorded = json.loads((work / "runs/photos-1/metrics.json").read_text())["validation"]["accuracy"]
         for found in results:
@@ -81,7 +94,7 @@ class TestPhotos:
 
     def test_second_version_is_counted_up_and_the_first_is_untouched(self, work: Path) -> None:
         before = (work / "export/models/photos/1/manifest.json").read_bytes()
-        assert document(work, "export", "runs/photos-1", "--formats", "onnx")["path"].endswith("photos/2")
+        assert here(work, "export", "runs/photos-1", "--formats", "onnx")["path"].endswith("photos/2")
         assert (work / "export/models/photos/1/manifest.json").read_bytes() == before
 
     def test_corrupt_file_stops_a_run_and_is_named(self, work: Path, tmp_path: Path) -> None:
@@ -94,10 +107,8 @@ class TestPhotos:
         assert "2 of the images cannot be read; data.skip_corrupt=true leaves them out:" in stderr
         assert "photos/coffee/007.jpg: " in stderr
         assert "photos/rocket/003.jpg: " in stderr
-        run = document(tmp_path, "train", "photos.yaml", *TRAINING, "training.epochs=1", "data.skip_corrupt=true")[
-            "run"
-        ]
-        with (tmp_path / run / "skipped.csv").open(newline="") as file:
+        found = here(tmp_path, "train", "photos.yaml", *TRAINING, "training.epochs=1", "data.skip_corrupt=true")
+        with (tmp_path / found["run"] / "skipped.csv").open(newline="") as file:
             assert {Path(row["path"]).name for row in csv.DictReader(file)} == {"007.jpg", "003.jpg"}
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 import pytest
+from once import once
 from photos import write_photos
 
 from kerasnets import config as configs
@@ -38,16 +39,16 @@ def make_run(path: Path, photos: Path, model: dict[str, Any], **sections: dict[s
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of JPEG photographs with a folder per class, files of many sizes."""
-    return write_photos(tmp_path_factory.mktemp("photos") / "photos", each=10)
+    return once(tmp_path_factory, "photos", lambda path: write_photos(path, each=10))
 
 
 @pytest.fixture(scope="session")
 def photo_resnet(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Run:
-    """A run of a small ResNet on photographs, with random weights."""
-    return make_run(tmp_path_factory.mktemp("resnet") / "run", photos, RESNET)
+    """A run of a small ResNet on photographs, with random weights; tests change copies."""
+    return Run.open(once(tmp_path_factory, "photo-resnet", lambda path: make_run(path, photos, RESNET)))
 
 
 @pytest.fixture(scope="session")
 def photo_googlenet(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Run:
     """A run of a narrow GoogLeNet with three heads on photographs, with random weights."""
-    return make_run(tmp_path_factory.mktemp("googlenet") / "run", photos, GOOGLENET)
+    return Run.open(once(tmp_path_factory, "photo-googlenet", lambda path: make_run(path, photos, GOOGLENET)))

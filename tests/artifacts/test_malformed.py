@@ -5,6 +5,7 @@ from pathlib import Path
 import mutations
 import pytest
 from four_ways import Ways
+from once import once
 
 from kerasnets.artifacts.export import export
 from kerasnets.run import Run
@@ -12,7 +13,8 @@ from kerasnets.run import Run
 
 @pytest.fixture(scope="module")
 def ways(photo_resnet: Run, tmp_path_factory: pytest.TempPathFactory) -> Ways:
-    return Ways.open(Path(export(photo_resnet, to=tmp_path_factory.mktemp("malformed")).path))
+    store = once(tmp_path_factory, "store-of-both", lambda path: export(photo_resnet, to=path))
+    return Ways.open(store / "photos" / "1")
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from once import once
 from untrained import photo_resnet, photos
 
 from kerasnets.artifacts.export import export
@@ -20,4 +21,4 @@ def version(tmp_path_factory: pytest.TempPathFactory, photo_resnet: Run) -> Path
 @pytest.fixture(scope="session")
 def both(tmp_path_factory: pytest.TempPathFactory, photo_resnet: Run) -> Path:
     """The directory of a published version, SavedModel and ONNX."""
-    return export(photo_resnet, to=tmp_path_factory.mktemp("both")).path
+    return once(tmp_path_factory, "store-of-both", lambda path: export(photo_resnet, to=path)) / "photos" / "1"
