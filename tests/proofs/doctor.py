@@ -65,7 +65,10 @@ def config(case: Case, seed: int) -> dict[str, object]:
         "seed": seed,
         "model": {"name": case.model},
         "data": {"source": "npz", "path": str(doctor_data.write(case.data, BUILD / "data"))},
-        "training": {"epochs": EPOCHS[family], "batch_size": BATCH[family], "learning_rate": 0.05, "nesterov": sgd},
+        "training": {
+            **{"epochs": EPOCHS[family], "batch_size": BATCH[family], "learning_rate": 0.05, "nesterov": sgd},
+            "precision": "float32",  # on any machine, but for the case that names another
+        },
         "telemetry": {**quiet, "embeddings": 0},
     }
 

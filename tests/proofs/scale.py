@@ -33,7 +33,7 @@ CONFIG = """
 name: scale
 model: {name: lenet5}
 data: {source: folder, path: x, image_size: 32}
-training: {epochs: 1, batch_size: 8, schedule: constant, learning_rate: 0.001}
+training: {epochs: 1, batch_size: 8, schedule: constant, learning_rate: 0.001, precision: float32}
 """
 
 

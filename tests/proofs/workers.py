@@ -22,6 +22,7 @@ TESTS = Path(__file__).parent.parent
 sys.path.insert(0, str(TESTS))
 
 from same_runs import differences  # noqa: E402  (after the path is set)
+from small_runs import FLOAT32  # noqa: E402
 from workers import TOGETHER, apart, ended, start  # noqa: E402
 
 from kerasnets import models  # noqa: E402
@@ -92,7 +93,7 @@ def throughput(folder: Path) -> None:
     for workers in (1, 2):
         run = folder / f"speed-{workers}"
         words = ["digits-resnet20", "data.image_size=32", "training.batch_size=128", "training.epochs=2"]
-        words += ["training.threads=1", "telemetry.every=0", "telemetry.report=false", "--out", str(run)]
+        words += ["training.threads=1", "telemetry.every=0", "telemetry.report=false", FLOAT32, "--out", str(run)]
         processes = start(workers, words)
         for process, core in zip(processes, cores, strict=False):
             os.sched_setaffinity(process.pid, {core})
