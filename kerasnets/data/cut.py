@@ -4,14 +4,15 @@ What it makes is what `resample.py` defines, within a hundredth of a grey level 
 (the operation divides early, in float32); evaluation and every artefact use the definition itself.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import tensorflow as tf
 
 Tensor = Any
 
 _MARGIN = 2  # pixels round what is needed: a JPEG's part is not exact at its border
+_INWARDS = 2.0**-23  # of the output's side: more than float32 loses on the way to a pixel's place
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,15 @@ class Cut:
     middle: Tensor
     step: Tensor
     out: tuple[int, int]
+
+    def inwards(self) -> Self:
+        """Return the cut whose pixels are nearer to the middle, by less than a ten-thousandth of one.
+
+        The operation makes those black whose centres are outside the image. One that is on the border is to count as
+        inside, wherever float32 rounds it to.
+        """
+        half = self.middle / self.step  # of the image, in output pixels
+        return replace(self, step=self.step * (1 - _INWARDS * tf.constant(self.out, tf.float32) / half))
 
     def box(self, size: Tensor) -> Tensor:
         """Return the box (top, left, height, width), int32 `[4]`, of all pixels that count in an image of a size."""

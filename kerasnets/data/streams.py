@@ -103,7 +103,8 @@ class Resize:
         if self.window is None:
             ratios = self.preprocessing.ratios(tuple(tf.unstack(size)), tf)
             steps = [span / count for span, count in ratios]
-            return Cut(tf.cast(size, tf.float32) / 2, tf.stack(steps), out)
+            cut = Cut(tf.cast(size, tf.float32) / 2, tf.stack(steps), out)
+            return cut.inwards() if self.preprocessing.resize == "pad" else cut
         numbers = self._numbers(epoch, position, 1)
         top, left, tall, wide = (x[0] for x in windows(numbers, tuple(tf.unstack(size)), self.window))
         return Cut(tf.stack([top + tall / 2, left + wide / 2]), tf.stack([tall / out[0], wide / out[1]]), out)

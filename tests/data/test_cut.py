@@ -82,6 +82,14 @@ def test_photographs(both: Paths) -> None:
             np.testing.assert_allclose(found, wanted, atol=CLOSE, err_msg=str(options))
 
 
+def test_a_pixel_on_the_border_of_a_padded_image_is_inside() -> None:
+    wide = Resize(Preprocessing((224, 224), 3, "pad", 1.0, (90.0, 100.0, 110.0), (1.0,) * 3), None, 0)
+    both = paths(wide)
+    for size in ((96, 51), (51, 96), (640, 420), (1, 224)):
+        found, wanted = both(photograph(size), 0)
+        np.testing.assert_allclose(found, wanted, atol=CLOSE, err_msg=str(size))
+
+
 @pytest.mark.parametrize(
     ("content", "words"), [(b"hello", "not a JPEG, PNG"), (photograph()[:-4000], "a JPEG that is cut short")]
 )
