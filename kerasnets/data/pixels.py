@@ -42,6 +42,11 @@ class PixelFile:
         return int(np.prod(self.shape[1:])) * self.dtype.itemsize
 
     @property
+    def _aside(self) -> Path:
+        """Where it is made: a place, and a lock, of its own, whatever else is kept under the same key."""
+        return self.path.with_name(f"{self.path.name}.tmp")
+
+    @property
     def there(self) -> bool:
         """Whether it was made, to the end."""
         return self.path.is_file() and self.path.stat().st_size == self.shape[0] * self._row
@@ -52,7 +57,7 @@ class PixelFile:
         Raises:
             UserError: It cannot be written; the disk may be full.
         """
-        aside = self.path.with_suffix(".tmp")
+        aside = self._aside
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with aside.open("ab") as file:
@@ -70,7 +75,7 @@ class PixelFile:
             raise UserError(
                 f"data.cache_dir: {self.path.parent}: {self._megabytes} are wanted, {free / 1e6:,.1f} MB are free"
             )
-        aside = self.path.with_suffix(".tmp")
+        aside = self._aside
         try:
             with aside.open("r+b") as out:
                 out.truncate(0)

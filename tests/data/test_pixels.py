@@ -88,6 +88,22 @@ def test_two_at_a_time_make_it_once(tmp_path: Path) -> None:
     assert failures == [] and file(tmp_path).there
 
 
+def test_two_kinds_of_numbers_under_one_key_at_a_time(tmp_path: Path) -> None:
+    levels = (PIXELS * 255).astype(np.uint8)
+    rounded = PixelFile.of(tmp_path, "a", SHAPE, len(PIXELS), levels.dtype)
+    other = threading.Thread(target=rounded.make, args=(enumerate(levels),))
+
+    def meanwhile() -> Iterator[tuple[int, np.ndarray]]:
+        other.start()
+        other.join(5)
+        yield from rows()
+
+    file(tmp_path).make(meanwhile())
+    other.join()
+    np.testing.assert_array_equal(file(tmp_path).mapped(), PIXELS)
+    np.testing.assert_array_equal(rounded.mapped(), levels)
+
+
 def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
