@@ -113,7 +113,7 @@ def _activations(record: Record) -> Picture | None:
     series = record.kinds.get(ACTIVATION)
     if series is None:
         return None
-    caption = "Standard deviation of what nonlinearities put out. At step 1 it should neither fade nor grow with depth."
+    caption = "Standard deviation of what nonlinearities put out. It should neither fade nor grow with depth at first."
     return _profile("activation-depth", "Activations over depth", series, caption)
 
 
