@@ -103,7 +103,8 @@ def is_local_response_normalization(layer: keras.layers.Layer) -> bool:
     shape = tuple(layer.inputs[0].shape[1:])
     if tuple(layer.outputs[0].shape[1:]) != shape or len(shape) != 3 or None in shape:
         return False
-    probe = tf.constant(np.random.default_rng(0).normal(0, 100, (1, *shape)), tf.float32)  # large: 1 + is nothing then
+    # So large that the squares count as much as the 1 that they are added to.
+    probe = tf.constant(np.random.default_rng(0).normal(0, 100, (1, *shape)), tf.float32)
     return bool(np.allclose(layer(probe), _locally_normalized(probe), rtol=1e-4, atol=1e-4))
 
 
