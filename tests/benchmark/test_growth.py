@@ -38,6 +38,24 @@ def test_width_is_an_option_of_the_model() -> None:
         specs.options(point.model, point.options())
 
 
+def test_a_small_image_changes_no_stem() -> None:
+    """`stem=auto` would give ResNet-50 another one up to 64 pixels: then two things would change."""
+    assert Point("resnet50", 8, 64).options() == {"stem": "imagenet"}
+    assert Point("resnet50", 8, 64, 0.5).options() == {"stem": "imagenet", "widths": [32, 64, 128, 256]}
+    assert Point("resnet50", 8, 65).options() == Point("resnet20", 8, 128).options() == {}
+
+
+@pytest.mark.parametrize("name", specs.MODELS)
+def test_what_is_measured_by_default_can_be_built(name: str) -> None:
+    points = chosen(Point.of(name), None, [])
+    assert {"batch", "size"} <= points.keys()
+
+
+def test_values_of_an_axis_that_comes_twice_are_all_measured() -> None:
+    points = chosen(Point.of("resnet20"), "batch,batch", ["batch=16,8", "batch=8,64"])
+    assert [point.batch for point in points["batch"]] == [8, 16, 64]
+
+
 def test_a_model_has_the_axes_that_it_has() -> None:
     assert list(chosen(Point.of("plain20"), None, [])) == ["batch", "size", "depth", "width"]
     assert list(chosen(Point.of("resnet50"), None, [])) == ["batch", "size", "width"]
@@ -58,6 +76,10 @@ def test_a_model_has_the_axes_that_it_has() -> None:
         (["--over", "batch", "--at", "size=8"], "--at size=…: --over batch leaves size out"),
         (["--at", "batch=0"], "--at batch=0: give an axis and numbers above 0, such as batch=8,32,128"),
         (["--at", "batch"], "--at batch: give an axis and numbers above 0, such as batch=8,32,128"),
+        (["--at", "batch=8,nan"], "--at batch=8,nan: give an axis and numbers above 0, such as batch=8,32,128"),
+        (["--at", "batch=inf"], "--at batch=inf: give an axis and numbers above 0, such as batch=8,32,128"),
+        (["--at", "dept=20"], "--at dept: there are batch, size, depth, width; did you mean 'depth'?"),
+        (["resnet50", "--at", "size=31"], "input_shape (31, 31, 3) is too small for resnet50; the smallest is 32x32"),
         (["--at", "batch=1.5"], "--at batch=…: give whole numbers"),
         (["--at", "depth=21"], "a resnet has 18, 34, 50, 101, 152 layers, or 6n+2"),
         (["--chart", "growth.gif"], "--chart growth.gif: a chart is a .png or .svg file"),

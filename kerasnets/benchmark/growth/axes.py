@@ -1,5 +1,6 @@
 """What cost is measured against: batch, image size, depth, width. Imports neither TensorFlow nor Keras."""
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -43,13 +44,25 @@ class Point:
         return cls(name, _BATCH[size <= SMALL_STEM_UP_TO], size)
 
     def options(self) -> dict[str, Any]:
-        """Return the options of the model that its width stands for."""
-        options = specs.row(self.model).options
+        """Return the options of the model that its width stands for, and those that keep it the same at its size."""
+        row = specs.row(self.model)
+        published, here = (specs.resolve(row.options, shape) for shape in (row.input_shape, self.shape))
+        found = {} if here == published else {"stem": published.stem}  # type: ignore[attr-defined]
         if self.width == 1:
-            return {}
-        if isinstance(options, ResNetOptions):
-            return {"widths": [max(1, round(channels * self.width)) for channels in options.widths]}
-        return {"width": self.width}
+            return found
+        if isinstance(row.options, ResNetOptions):
+            return found | {"widths": [max(1, round(channels * self.width)) for channels in row.options.widths]}
+        return found | {"width": self.width}
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of its images."""
+        return self.size, self.size, specs.row(self.model).input_shape[2]
+
+    def check(self) -> None:
+        """Raise UserError if the model cannot be so."""
+        chosen = specs.options(self.model, self.options())
+        specs.check_input(self.model, chosen, self.shape, specs.row(self.model).classes)
 
 
 @dataclass(frozen=True)
@@ -117,10 +130,11 @@ def chosen(point: Point, over: str | None, at: Sequence[str]) -> dict[str, list[
     Raises:
         UserError: no such axis or value, or one that the model does not have.
     """
-    values = dict(_values(word) for word in at)
-    names = [*_there(point)] if over is None else [word.strip() for word in over.split(",")]
-    for name in (*names, *values):
-        _check(name, point)
+    values = _asked(at)
+    names = _there(point) if over is None else list(dict.fromkeys(word.strip() for word in over.split(",")))
+    for option, given in (("--over", names), ("--at", values)):
+        for name in given:
+            _check(option, name, point)
     for name in values:
         if name not in names:
             raise UserError(f"--at {name}=…: --over {over} leaves {name} out")
@@ -131,6 +145,8 @@ def chosen(point: Point, over: str | None, at: Sequence[str]) -> dict[str, list[
         if axis.whole and any(value != int(value) for value in wanted):
             raise UserError(f"--at {name}=…: give whole numbers")
         found[name] = [axis.at(point, value) for value in wanted]
+        for moved in found[name]:
+            moved.check()
     return found
 
 
@@ -143,21 +159,24 @@ def _there(point: Point) -> list[str]:
     return [name for name in AXES if name not in lacking]
 
 
-def _check(name: str, point: Point) -> None:
+def _check(option: str, name: str, point: Point) -> None:
     if name not in AXES:
-        raise UserError(f"--over {name}: there are {', '.join(AXES)}{nearest(name, AXES)}")
+        raise UserError(f"{option} {name}: there are {', '.join(AXES)}{nearest(name, AXES)}")
     if name not in _there(point):
         has = "of the CIFAR family alone, as resnet20" if name == "depth" else "of ResNets and GoogLeNets alone"
-        raise UserError(f"--over {name}: that is {has}; {point.model} has {', '.join(_there(point))}")
+        raise UserError(f"{option} {name}: that is {has}; {point.model} has {', '.join(_there(point))}")
 
 
-def _values(word: str) -> tuple[str, list[float]]:
-    """Read `axis=value,value,…`."""
-    name, equals, numbers = word.partition("=")
-    try:
-        values = [float(number) for number in numbers.split(",")]
-    except ValueError:
-        values = []
-    if not equals or not values or min(values) <= 0:
-        raise UserError(f"--at {word}: give an axis and numbers above 0, such as batch=8,32,128")
-    return name.strip(), sorted(set(values))
+def _asked(words: Sequence[str]) -> dict[str, list[float]]:
+    """Read `axis=value,value,…`, where an axis may come twice."""
+    found: dict[str, set[float]] = {}
+    for word in words:
+        name, _, numbers = word.partition("=")
+        try:
+            values = {float(number) for number in numbers.split(",")}
+        except ValueError:
+            values = {0.0}
+        if not all(0 < value < math.inf for value in values):  # nor nan, which is neither
+            raise UserError(f"--at {word}: give an axis and numbers above 0, such as batch=8,32,128")
+        found.setdefault(name.strip(), set()).update(values)
+    return {name: sorted(values) for name, values in found.items()}
