@@ -58,6 +58,8 @@ def models(
     --memory predicts the memory of a training step on BATCH images, on one device, by what takes it. TensorFlow itself
     is apart: as much as it takes in this process.
     """
+    if precision and not batch:
+        raise UserError("--precision goes with --memory BATCH")
     if name is None:
         if input_size or classes or table or draw or batch:
             raise UserError("--input-size, --classes, --table, --draw and --memory need the name of a model")
@@ -67,8 +69,6 @@ def models(
         raise UserError(f"{name} is a model of your own; `kerasnets models` shows those of kerasnets")
     if draw:
         _check(draw)
-    if precision and not batch:
-        raise UserError("--precision goes with --memory BATCH")
     import_tensorflow()
     base = environment.memory_now()
     shown = Shown.of(name, _parse(overrides), input_size, classes)
@@ -78,11 +78,12 @@ def models(
     if as_json:
         predictions = {"memory": predicted.document()} if predicted else {}
         emit_json({"schema": 1, "models": [shown.document() | predictions], "drawing": draw and str(draw)})
-    elif predicted:
-        out.print(predicted.table())
-    elif table:
+        return
+    if table:
         _print(shown.papers_table())
-    elif not draw:
+    if predicted:
+        _print(predicted.table())
+    if not (table or predicted or draw):
         _show(shown)
 
 

@@ -134,6 +134,14 @@ def test_memory_for_people() -> None:
     assert sizes["process"] == pytest.approx(sizes["all"] + sizes["TensorFlow"], abs=1)
 
 
+def test_a_table_and_memory_are_both_printed() -> None:
+    result = CliRunner().invoke(models, ["resnet8", "--table", "--memory", "4"], env={"COLUMNS": "60"})
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert lines[1][:3] == ["stage", "output", "layers"]
+    assert "memory MB a training step on 4 images, float32".split() in lines
+    assert lines[-2][0] == "TensorFlow" and lines[-2][2:] == "Python and libraries, as measured in this process".split()
+
+
 def test_no_batch_is_none() -> None:
     result = CliRunner().invoke(models, ["resnet8", "--memory", "0"])
     assert result.exit_code == 2 and "Invalid value for '--memory': 0 is not in the range x>=1" in result.stderr
@@ -173,6 +181,7 @@ def test_where_nothing_can_be_written(tmp_path: Path) -> None:
         (("--input-size", "32"), "--input-size, --classes, --table, --draw and --memory need the name of a model"),
         (("--memory", "8"), "--input-size, --classes, --table, --draw and --memory need the name of a model"),
         (("resnet8", "--precision", "bfloat16"), "--precision goes with --memory BATCH"),
+        (("--precision", "bfloat16"), "--precision goes with --memory BATCH"),
         (("nets:small",), "nets:small is a model of your own; `kerasnets models` shows those of kerasnets"),
         (("--table",), "--input-size, --classes, --table, --draw and --memory need the name of a model"),
         (("resnet8", "--draw", "picture.pdf"), "--draw picture.pdf: pictures are .svg or .png files"),
