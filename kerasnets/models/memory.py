@@ -22,13 +22,23 @@ _FULL = BYTES["float32"]
 """Of variables and their gradients."""
 _COPIES = 2
 """Of the weights: those of the network that is trained, and of the plain one that is saved."""
-_UPDATE = 2
-"""Numbers a weight that the optimizer computes before gradients are there: its decay, its momentum times 0.9."""
-_KERNELS, _GRAPH, _LAYER = 2, 20_000_000, 1_650_000
+_UPDATE = 1
+"""Numbers a weight that the optimizer computes before gradients are there: its momentum times 0.9."""
+_KERNELS, _GRAPH, _LAYER = 2, 40_000_000, 1_000_000
 """What is not tensors: numbers a weight that kernels hold, and bytes of any graph and of each layer in it. No rule
 gives these three; they are fitted to what `make proof-memory` measures."""
 
-_INPUTS = frozenset(("Conv2D", "Dense", "BatchNormalization", "LeakyReLU", "PReLU", "Square", "Maximum", "Multiply"))
+_NORMALIZATION = "local response normalisation"
+"""The kind of that small model, which is exchanged for one layer while training."""
+_KEPT = {"float32": 8, "bfloat16": 4, "float16": 12}
+"""Bytes that its gradient reads for each number of its input besides that: two powers of the sum of squares, and these
+and the input in float32 where layers compute in float16, which has not the range of squares."""
+_INPUTS = frozenset(
+    (
+        *("Conv2D", "Dense", "BatchNormalization", "LeakyReLU", "PReLU", "Square", "Maximum", "Multiply"),
+        _NORMALIZATION,
+    )
+)
 _OUTPUT = frozenset(("relu", "sigmoid", "tanh", "elu", "selu", "Rsqrt", "Sqrt"))
 _NEITHER = frozenset(
     (
@@ -117,7 +127,7 @@ def predict(model: Any, batch: int, precision: str = "float32", slots: int = 1) 
         slots: numbers that the optimizer keeps of each weight: 1 with momentum, 2 with Adam.
     """
     numbers, trained = (sum(math.prod(w.shape) for w in kind) for kind in (model.weights, model.trainable_weights))
-    most = _Step(model, batch, BYTES[precision]).run()
+    most = _Step(model, batch, precision).run()
     return Memory(
         weights=numbers * _FULL * _COPIES,
         optimizer=trained * _FULL * slots,
@@ -134,13 +144,13 @@ class _Step:
     Args:
         model: functional.
         batch: images.
-        number: bytes of a number in a tensor.
+        precision: what layers compute in, a key of `BYTES`.
     """
 
-    def __init__(self, model: Any, batch: int, number: int) -> None:
-        self._batch, self._number = batch, number
+    def __init__(self, model: Any, batch: int, precision: str) -> None:
+        self._batch, self._number, self._kept = batch, BYTES[precision], _KEPT[precision]
         self._sizes: list[int] = []
-        self._operations = list(self._walk(model, {}, number))
+        self._operations = list(self._walk(model, {}, self._number))
         self._readers = Counter(tensor for operation in self._operations for tensor in operation.inputs)
         self._learning = self._reached()
         self._held, self._most = Counter[str](), Counter[str]()
@@ -169,7 +179,7 @@ class _Step:
             if all(id(tensor) in known for tensor in node.output_tensors):
                 continue  # the input of a model that is within another
             inputs = tuple(known[id(tensor)] for tensor in node.input_tensors)
-            if hasattr(layer, "operations"):
+            if hasattr(layer, "operations") and not _is_normalization(layer):
                 outputs = yield from self._within(layer, inputs, number)
             else:
                 outputs = tuple(self._numbered(tensor, number) for tensor in node.output_tensors)
@@ -218,12 +228,19 @@ class _Step:
         operation.saved = [self._buffers[tensor] for tensor in again]
         for buffer in operation.saved:
             buffer.holders += 1
-        if operation.kind == "MaxPooling2D":  # where each maximum was, a byte each
-            places = self._new(self._sizes[operation.outputs[0]] // self._number, "activations")
-            places.holders = 1
-            operation.saved.append(places)
+        for size in self._kept_besides(operation):
+            kept = self._new(size, "activations")
+            kept.holders = 1
+            operation.saved.append(kept)
         for buffer in inputs:
             self._drop(buffer)
+
+    def _kept_besides(self, operation: _Operation) -> list[int]:
+        """Return the bytes of what a gradient reads besides inputs and outputs."""
+        size = self._sizes[operation.outputs[0]]
+        if operation.kind == "MaxPooling2D":  # where each maximum was, a byte each
+            return [size // self._number]
+        return [size // self._number * self._kept] if operation.kind == _NORMALIZATION else []
 
     def _backward(self, operation: _Operation) -> None:
         if self._learning.intersection(operation.outputs):
@@ -277,7 +294,15 @@ class _Step:
 
 def _kind(layer: Any) -> str:
     """Return the class of a layer, or what an activation's function is called."""
+    if _is_normalization(layer):
+        return _NORMALIZATION
     return str(layer.activation.__name__) if type(layer).__name__ == "Activation" else type(layer).__name__
+
+
+def _is_normalization(layer: Any) -> bool:
+    """Tell whether a layer is the small model of `layers.local_response_norm`."""
+    inside = {type(operation).__name__ for operation in getattr(layer, "operations", ())}
+    return {"Square", "AveragePool", "Rsqrt"} <= inside and not layer.weights
 
 
 def _read_again(operation: _Operation) -> tuple[int, ...]:

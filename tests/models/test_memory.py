@@ -9,7 +9,7 @@ from keras import layers
 
 from kerasnets.models import memory
 
-GRAPH, LAYER = 20_000_000, 1_650_000
+GRAPH, LAYER = 40_000_000, 1_000_000
 
 
 def tiny() -> keras.Model:
@@ -30,9 +30,9 @@ def test_a_tiny_network_by_hand() -> None:
     assert found.optimizer == 4 * (18 + 4 + 6)
     assert found.activations == 128 + 256 + 256 + 16
     assert found.gradients == 4 * 6
-    assert found.transient == 16 + 256 + 4 * 4 * (18 + 4 + 6)
+    assert found.transient == 16 + 256 + 3 * 4 * (18 + 4 + 6)
     assert found.graph == GRAPH + 6 * LAYER
-    assert found.step == 256 + 112 + 656 + 24 + 720
+    assert found.step == 256 + 112 + 656 + 24 + 608
     assert found.document()["total"] == found.total == found.step + found.graph
 
 
@@ -40,7 +40,7 @@ def test_less_precision_halves_activations_alone() -> None:
     """Then the most is held when the normalisation hands its gradient back, which its own input outlives."""
     found = memory.predict(tiny(), 2, "bfloat16")
     assert (found.activations, found.gradients) == (64 + 128 + 8, 4 * 6 + 4 * 4)
-    assert found.transient == 128 + 128 + 4 * 4 * (18 + 4 + 6)
+    assert found.transient == 128 + 128 + 3 * 4 * (18 + 4 + 6)
     assert (found.weights, found.optimizer) == (256, 112)
 
 
@@ -56,19 +56,31 @@ def test_a_shortcut_is_held_once_and_its_gradients_are_summed() -> None:
     found = memory.predict(model, 1)
     # The image, x, the output of 4; the gradient of the sum, which is y's and the shortcut's, and that of x through y.
     assert (found.activations, found.gradients) == (64 + 64 + 4, 4)
-    assert found.transient == 64 + 64 + 4 * 4 * 2
+    assert found.transient == 64 + 64 + 3 * 4 * 2
 
 
-@pytest.mark.parametrize(("precision", "logged"), [("float32", 271.59e6), ("bfloat16", 197.18e6)])
+@pytest.mark.parametrize(("precision", "logged"), [("float32", 255.45e6), ("bfloat16", 132.70e6)])
 def test_googlenet_as_tensorflow_logged_it(precision: str, logged: float, outlined: Callable[..., Any]) -> None:
     """The most bytes of tensors of 7 images at a time, as TF_CPP_VMODULE=log_memory=2 shows them (TensorFlow 2.21).
 
-    Local response normalisation is in float32 in either precision; poolings keep a byte for each maximum.
+    Local response normalisation keeps its input and two powers of its sum of squares; poolings keep a byte for each
+    maximum. TensorFlow computes gradients of the auxiliary heads somewhat sooner than is predicted.
     """
     model = outlined("googlenet")
     found = memory.predict(model, 7, precision)
     weights = sum(int(keras.ops.size(weight)) for weight in model.trainable_weights)
-    assert found.activations + found.transient - 4 * 4 * weights == pytest.approx(logged, rel=0.005)
+    assert found.activations + found.transient - 3 * 4 * weights == pytest.approx(logged, rel=0.03)
+
+
+def test_what_local_response_normalisation_keeps(outlined: Callable[..., Any]) -> None:
+    """Of 7 x 56 x 56 x (64 + 192) inputs, in bytes each: an output, which all that follows reads, and two powers."""
+    kept = {
+        precision: [memory.predict(outlined("googlenet", lrn=lrn), 7, precision).activations for lrn in (True, False)]
+        for precision in memory.BYTES
+    }
+    inputs = 7 * 56 * 56 * (64 + 192)
+    bytes_each = {precision: (with_it - without) / inputs for precision, (with_it, without) in kept.items()}
+    assert bytes_each == {"float32": 4 + 8, "bfloat16": 2 + 4, "float16": 2 + 12}
 
 
 def test_what_a_layer_reads_is_not_known_so_it_holds_both() -> None:
