@@ -1,6 +1,7 @@
 """Benchmarks as pictures: bars in panels; of a version, images a second of each artefact at each batch, and memory."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,11 +28,16 @@ def check(path: Path) -> None:
 
 @dataclass(frozen=True)
 class Panel:
-    """A value of each thing that is compared, and the words beside its bar; None: no bar."""
+    """A value of each thing that is compared, and the words beside its bar; None: no bar.
+
+    Attributes:
+        logarithmic: For values of different orders of magnitude, of which the largest would hide the others.
+    """
 
     title: str
     values: Sequence[float | None]
     words: Sequence[str]
+    logarithmic: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,24 @@ class Group:
     title: str = ""
 
 
+@contextmanager
+def page(path: Path, size: tuple[float, float], title: str) -> Iterator[Any]:
+    """Yield a figure to draw in, which is written to a .png or .svg file at the end; `size` is in inches.
+
+    The same drawing gives the same bytes; words in .svg files are text.
+    """
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "benchmark"}):
+        figure = Figure(figsize=size, layout="constrained", dpi=130)
+        FigureCanvasAgg(figure)
+        yield figure
+        figure.suptitle(title, fontsize=11)
+        figure.savefig(path, metadata={"Date": None} if path.suffix.lower() == ".svg" else None)
+
+
 def draw(path: Path, title: str, groups: Sequence[Group], *, panel_width: float = 2.9) -> None:
     """Draw a row of panels of bars for each group; all groups have as many panels.
 
@@ -58,15 +82,9 @@ def draw(path: Path, title: str, groups: Sequence[Group], *, panel_width: float 
         groups: From above.
         panel_width: Inches.
     """
-    import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     columns, lines = len(groups[0].panels), [len(group.names) for group in groups]
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "benchmark"}):
-        size = (panel_width * columns + 0.8, 0.42 * sum(lines) + 0.7 + 0.8 * len(groups))
-        figure = Figure(figsize=size, layout="constrained", dpi=130)
-        FigureCanvasAgg(figure)
+    size = (panel_width * columns + 0.8, 0.42 * sum(lines) + 0.7 + 0.8 * len(groups))
+    with page(path, size, title) as figure:
         grid = figure.subplots(len(groups), columns, sharey="row", squeeze=False, height_ratios=lines)
         for group, row in zip(groups, grid, strict=True):
             for axes, panel in zip(row, group.panels, strict=True):
@@ -74,8 +92,6 @@ def draw(path: Path, title: str, groups: Sequence[Group], *, panel_width: float 
             row[0].invert_yaxis()
             if group.title:
                 row[0].set_ylabel(group.title, fontsize=10, fontweight="bold")
-        figure.suptitle(title, fontsize=11)
-        figure.savefig(path, metadata={"Date": None} if path.suffix.lower() == ".svg" else None)
 
 
 def write(result: Result, path: Path, title: str) -> None:
@@ -102,8 +118,13 @@ def _bars(axes: Any, group: Group, panel: Panel) -> None:
     axes.bar_label(bars, panel.words, padding=3, fontsize=8)
     axes.set_title(panel.title, fontsize=9)
     axes.set_yticks(range(len(group.names)), group.names, fontsize=9)
-    axes.set_xlim(0, 1.45 * max(values) or 1)
-    axes.xaxis.set_major_locator(MaxNLocator(4))
+    if panel.logarithmic:
+        least, most = (pick(value for value in values if value) for pick in (min, max))
+        axes.set_xscale("log")
+        axes.set_xlim(least / 2, most * (2 * most / least) ** 0.45)  # the room for words is a share of the width
+    else:
+        axes.set_xlim(0, 1.45 * max(values) or 1)
+        axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value) if value else "0"))
     axes.tick_params(axis="x", labelsize=7)
     axes.tick_params(axis="y", length=0)

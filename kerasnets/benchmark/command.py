@@ -72,8 +72,11 @@ def telemetry(config: str, overrides: tuple[str, ...], rounds: int, steps: int, 
 @click.option("--rounds", default=5, show_default=True, type=click.IntRange(1), help="Turns of each stage and step.")
 @click.option("--images", default=256, show_default=True, type=click.IntRange(1), help="The most that a stage reads.")
 @click.option("--step/--no-step", default=True, help="Measure what the pipeline takes from a training step, too.")
+@click.option("--chart", type=click.Path(path_type=Path, dir_okay=False), help="Draw it: a .png or .svg file.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
-def input_(config: str, overrides: tuple[str, ...], rounds: int, images: int, step: bool, as_json: bool) -> None:
+def input_(
+    config: str, overrides: tuple[str, ...], rounds: int, images: int, step: bool, chart: Path | None, as_json: bool
+) -> None:
     """Measure the input pipeline of CONFIG stage by stage, and what it takes from a training step.
 
     A FOLDER of images, in folders of their classes, is read as imagenet-resnet50 reads ImageNet, in batches of 32.
@@ -88,13 +91,20 @@ def input_(config: str, overrides: tuple[str, ...], rounds: int, images: int, st
     if defaults:
         loaded = configs.update(loaded, data={"path": str(folder)})
     import_tensorflow()
+    from kerasnets.benchmark import chart as charts
+    from kerasnets.benchmark import input_chart
     from kerasnets.benchmark.input import measure
 
+    if chart is not None:
+        charts.check(chart)
     found = measure(loaded, images=images, rounds=rounds, step=step)
+    title = _title_of_input(found, config)
+    if chart is not None:
+        input_chart.write(found, chart, title)
     if as_json:
         emit_json({"schema": 1, "subject": config, **asdict(found), "machine": _machine()})
     else:
-        _report_input(found, config)
+        _report_input(found, title)
 
 
 @benchmark.command()
@@ -169,9 +179,13 @@ def _machine() -> dict[str, Any]:
     return {key: value for key, value in environment.describe().items() if key in ("cpu", "cores", "platform")}
 
 
-def _report_input(found: "Input", name: str) -> None:
+def _title_of_input(found: "Input", name: str) -> str:
     height, width = found.image_size
-    out.print(f"{name}: {found.images:,} images, {found.kind}, to {height}x{width}; {found.workers} at a time")
+    return f"{name}: {found.images:,} images, {found.kind}, to {height}x{width}; {found.workers} at a time"
+
+
+def _report_input(found: "Input", title: str) -> None:
+    out.print(title)
     out.print(f"{'':<26} {'images/s':>9} {'CPU ms an image':>16}")
     for stage in found.stages:
         out.print(f"{stage.name:<26} {stage.images_per_second:>9,.1f} {stage.cpu * 1000:>16.3f}")

@@ -1,6 +1,7 @@
 """`kerasnets benchmark input`: what it reports hangs together; timings themselves are not judged."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,9 @@ import pytest
 from click.testing import CliRunner
 from photos import write_photos
 
+from kerasnets.benchmark import input_chart
 from kerasnets.benchmark.command import benchmark
+from kerasnets.benchmark.input import Input, Stage, StepCost
 from kerasnets.errors import UserError
 
 SMALL = ("model.name=resnet20", "model.blocks=[1, 1, 1]", "data.image_size=32", "training.batch_size=4")
@@ -32,8 +35,10 @@ def names(found: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.slow
-def test_a_folder_and_a_training_step(folder: Path) -> None:
-    found = json.loads(run(folder, *SMALL, "--rounds", "1", "--images", "9", "--json"))
+def test_a_folder_and_a_training_step(folder: Path, tmp_path: Path) -> None:
+    chart = tmp_path / "c.png"
+    found = json.loads(run(folder, *SMALL, "--rounds", "1", "--images", "9", "--chart", chart, "--json"))
+    assert chart.read_bytes().startswith(b"\x89PNG")
     assert (found["schema"], found["subject"], found["kind"]) == (1, str(folder), "files")
     assert (found["images"], found["image_size"], found["rounds"]) == (8, [32, 32], 1)
     assert names(found) == FILES
@@ -57,6 +62,32 @@ def test_images_in_memory() -> None:
     found = json.loads(run("digits-resnet20", *words))
     assert (found["kind"], found["step"]) == ("memory", None)
     assert names(found) == ["gather, resize", "+ augment, normalise", "whole, as train runs it"]
+
+
+def test_the_chart_has_a_bar_for_each_stage_and_for_the_step(tmp_path: Path) -> None:
+    stages = (Stage("read", 10_000.0, 1e-4), Stage("+ decode", 443.0, 1.79e-3))
+    step = StepCost(batch=32, seconds=2.0, cpu=0.11, share=0.01, cpu_share=0.02)
+    found = Input(96, "files", (224, 224), 2, 3, stages, {}, step)
+    input_chart.write(found, tmp_path / "c.svg", "photos: 96 images")
+    text = (tmp_path / "c.svg").read_text()
+    for words in ("photos: 96 images", "images/s", "CPU time of an image, ms", "+ decode", "10,000", "443", "1.79"):
+        assert f">{words}<" in text
+    assert ">training step, batch 32<" in text and ">16<" in text and ">110<" in text
+    input_chart.write(replace(found, step=None), tmp_path / "d.svg", "t")
+    assert "training step" not in (tmp_path / "d.svg").read_text()
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("c.gif", "--chart c.gif: a chart is a .png or .svg file"),
+        ("no/c.png", "--chart no/c.png: there is no directory no"),
+    ],
+)
+def test_a_chart_that_could_not_be_written(path: str, message: str, folder: Path) -> None:
+    with pytest.raises(UserError) as error:
+        run(folder, "--chart", path)
+    assert str(error.value) == message
 
 
 def test_neither_a_config_nor_a_folder() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from kerasnets.benchmark.chart import page
 from kerasnets.benchmark.growth.axes import AXES
 from kerasnets.benchmark.growth.measure import SLIGHT, Cost, Row, exponent
 
@@ -18,21 +19,13 @@ _PANELS: Sequence[tuple[str, str, Callable[[Cost], float]]] = (
 
 def write(rows: Sequence[Row], path: Path, title: str) -> None:
     """Draw the rows of all axes into a .png or .svg file; both axes of every panel are logarithmic."""
-    import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     names = list(dict.fromkeys(row.axis for row in rows))
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "benchmark"}):
-        figure = Figure(figsize=(11.0, 2.7 * len(names) + 0.5), layout="constrained", dpi=130)
-        FigureCanvasAgg(figure)
+    with page(path, (11.0, 2.7 * len(names) + 0.5), title) as figure:
         grid = figure.subplots(len(names), len(_PANELS), squeeze=False)
         for name, panels in zip(names, grid, strict=True):
             along = [row for row in rows if row.axis == name]
             for axes, (what, unit, of) in zip(panels, _PANELS, strict=True):
                 _panel(axes, along, name, (what, unit), of)
-        figure.suptitle(title, fontsize=11)
-        figure.savefig(path, metadata={"Date": None} if path.suffix.lower() == ".svg" else None)
 
 
 def _panel(axes: Any, rows: Sequence[Row], name: str, about: tuple[str, str], of: Callable[[Cost], float]) -> None:

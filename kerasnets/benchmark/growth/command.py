@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import click
 
 from kerasnets import environment
+from kerasnets.benchmark import tables
 from kerasnets.benchmark.growth import axes
 from kerasnets.config.training import Training
-from kerasnets.console import Words, emit_json, out
+from kerasnets.console import emit_json, out
 
 if TYPE_CHECKING:
     from kerasnets.benchmark.growth.measure import Row
 
-_WIDEST = 200
 _PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
 
@@ -52,38 +52,24 @@ def growth(
 
     if chart is not None:
         charts.check(chart)
+    title = f"Training {name}: how cost grows with one thing at a time"
     rows = measure(points, precision or Training().precision, timeout)
     found = laws(rows)
     if chart is not None:
-        pictures.write(rows, chart, f"Training {name}: how cost grows with one thing at a time")
+        pictures.write(rows, chart, title)
     if as_json:
         machine = {key: value for key, value in environment.describe().items() if key in ("cpu", "cores", "platform")}
         growing = [{"axis": law.axis, "what": law.what, "exponent": law.exponent} for law in found]
         emit_json({"schema": 1, "rows": [row.document() for row in rows], "growth": growing, "machine": machine})
         return
-    _report(rows)
+    _report(rows, title)
     for law in found:
         out.print(law.words())
 
 
-def _report(rows: "Sequence[Row]") -> None:
-    from rich.table import Table
-
-    table = Table(box=None, header_style="bold")
-    table.add_column("over")
-    numbers = (
-        "at",
-        "batch",
-        "pixels",
-        "images/s",
-        "peak MB",
-        "network's",
-        "predicted",
-        "off by",
-        "start-up s",
-    )
-    for column in numbers:
-        table.add_column(column, justify="right")
+def _report(rows: "Sequence[Row]", title: str) -> None:
+    numbers = ("at", "batch", "pixels", "images/s", "peak MB", "network's", "predicted", "off by", "start-up s")
+    table = tables.empty(title, ("over",), numbers)
     table.add_column("precision")
     for place, row in enumerate(rows):
         last = place + 1 == len(rows) or rows[place + 1].axis != row.axis
@@ -95,4 +81,4 @@ def _report(rows: "Sequence[Row]") -> None:
             cells += [f"{cost.images_per_second:,.1f}", f"{cost.peak / 1e6:,.0f}", f"{cost.grown / 1e6:,.0f}"]
             cells += [f"{cost.predicted / 1e6:,.0f}", f"{cost.error:+.0%}", f"{cost.start_up:.1f}", cost.precision]
         table.add_row(*cells, end_section=last)
-    (out if out.is_terminal else Words(width=_WIDEST, markup=False, emoji=False, highlight=False)).print(table)
+    tables.show(table)
