@@ -1,13 +1,12 @@
 """`kerasnets benchmark growth`: which points it measures, what it makes of them; timings themselves are not judged."""
 
 import json
-import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
+from kerasnets.benchmark import children
 from kerasnets.benchmark.command import benchmark
 from kerasnets.benchmark.growth import chart, measure
 from kerasnets.benchmark.growth.axes import AXES, Point, chosen
@@ -141,27 +140,36 @@ def test_a_point_on_two_axes_is_measured_once(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize(
-    ("code", "stderr", "stdout", "failure"),
+    ("code", "failure"),
     [
-        (SPENT, "", "", "out of memory"),
-        (-9, "", "", "out of memory"),
-        (1, "Traceback\nValueError: no\n", "", "ValueError: no"),
-        (-11, "", "", "ended with code -11"),
-        (0, "", 'noise\n{"error": "OSError: gone"}\n', "OSError: gone"),
+        (f"sys.exit({SPENT})", "it ran out of memory"),
+        ("os.kill(os.getpid(), 9)", "it was killed, as the system does when memory runs out"),
+        ("raise ValueError('no')", "ValueError: no"),
+        ("os.kill(os.getpid(), 11)", "resnet20: the fresh process ended with code -11, asked to measure it"),
+        ("send({'error': 'OSError: gone'})", "OSError: gone"),
+        ("time.sleep(60)", "took more than 0.5 s"),
     ],
 )
-def test_why_a_point_failed(code: int, stderr: str, stdout: str, failure: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    done = subprocess.CompletedProcess([], code, stdout, stderr)
-    monkeypatch.setattr(subprocess, "run", lambda *words, **how: done)
-    assert measure.ask(Point.of("resnet20"), "float32", 1.0) == (None, failure)
+def test_why_a_point_failed(code: str, failure: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = (
+        "import os, sys, time",
+        "def send(header):",
+        "    from kerasnets.artifacts import checker",
+        "    checker.send(checker.replies_alone(), header)",
+        code,
+    )
+    (tmp_path / "failing_worker.py").write_text("\n".join(lines))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(measure.worker, "__name__", "failing_worker")
+    timeout = 0.5 if "sleep" in code else 60.0
+    assert measure.ask(Point.of("resnet20"), "float32", timeout) == (None, failure)
 
 
-def test_a_point_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    def run(command: list[str], *, timeout: float, **how: Any) -> None:
-        raise subprocess.TimeoutExpired(command, timeout)
-
-    monkeypatch.setattr(subprocess, "run", run)
-    assert measure.ask(Point.of("resnet20"), "float32", 7.0) == (None, "took more than 7 s")
+def test_a_point_ends_with_the_process_that_asked() -> None:
+    child = children.start("resnet20", measure.worker.__name__, json.dumps({"point": {}}), timeout=20.0)
+    child._process.stdin.close()  # type: ignore[union-attr]
+    assert child._process.wait(timeout=20) == 1
+    child.close()
 
 
 def test_the_chart_has_a_row_an_axis(tmp_path: Path) -> None:

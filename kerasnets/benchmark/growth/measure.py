@@ -2,21 +2,17 @@
 
 import json
 import math
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-import kerasnets
+from kerasnets.artifacts.process import Ended
+from kerasnets.benchmark import children
 from kerasnets.benchmark.growth import worker
 from kerasnets.benchmark.growth.axes import AXES, Point
 from kerasnets.console import err, progress
-from kerasnets.training.trials import SPENT
+from kerasnets.errors import CheckFailed
 
 SLIGHT = 0.05
 """Exponent up to which something is said hardly to change."""
@@ -123,22 +119,17 @@ def _say(point: Point, cost: Cost | None, failure: str | None) -> None:
 
 def ask(point: Point, precision: str, timeout: float) -> tuple[Cost | None, str | None]:
     """Measure a point in a fresh process; return its cost, or None and why there is none."""
-    home = str(Path(kerasnets.__file__).parents[1])
-    paths = os.pathsep.join(path for path in (home, os.environ.get("PYTHONPATH")) if path)
     task = json.dumps({"point": asdict(point), "precision": precision, "began": time.time()})
-    command = [sys.executable, "-P", "-m", worker.__name__, task]
+    child = children.start(point.model, worker.__name__, task, timeout=timeout)
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=timeout, env={**os.environ, "PYTHONPATH": paths}
-        )
-    except subprocess.TimeoutExpired:
+        found, _ = child.receive("to measure it")
+    except Ended as ended:
+        return None, children.why(ended).splitlines()[-1].strip()[:_LONGEST]
+    except CheckFailed:
         return None, f"took more than {timeout:g} s"
-    if done.returncode in (SPENT, -signal.SIGKILL):
-        return None, "out of memory"
-    if done.returncode:
-        return None, (done.stderr.strip().splitlines() or [f"ended with code {done.returncode}"])[-1][:_LONGEST]
-    found = json.loads(done.stdout.splitlines()[-1])
-    return (None, found["error"]) if "error" in found else (Cost(**found), None)
+    finally:
+        child.close()
+    return (None, found["error"][:_LONGEST]) if "error" in found else (Cost(**found["cost"]), None)
 
 
 def laws(rows: Sequence[Row]) -> list[Law]:

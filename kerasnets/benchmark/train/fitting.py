@@ -8,16 +8,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerasnets import config as configs
-from kerasnets import environment, models
+from kerasnets import models
+from kerasnets.benchmark import ours
 from kerasnets.benchmark.train.arms import APPLICATIONS, FULL, LEARNING_RATE, MOMENTUM, OURS, Task
-from kerasnets.config import Config
-from kerasnets.data.preprocessing import Preprocessing
-from kerasnets.data.sources import Dataset, Split
 from kerasnets.models import complexity, specs
-from kerasnets.training import precision, runtime
-from kerasnets.training.distribute import Distribution
-from kerasnets.training.job import prepare
 
 
 class Fit:
@@ -105,35 +99,12 @@ def _loss() -> keras.losses.Loss:
 
 def _ours(task: Task, images: np.ndarray, labels: np.ndarray) -> Fit:
     """Return what `kerasnets train` makes of a config: threads, kernels, precision, network, trainer, optimizer."""
-    row = specs.row(task.network.model)
-    config = our_config(task)
-    runtime.prepare(config.seed, config.training.threads)
-    config = precision.settle(config, Distribution())
-    split = Split(labels, np.zeros((len(labels), 1, 1, 1), np.uint8), None, range(len(labels)))  # type: ignore[arg-type]
-    dataset = Dataset(tuple(str(number) for number in range(row.classes)), split, split)
-    channels = row.input_shape[2]
-    as_it_is = Preprocessing(row.input_shape[:2], channels, "squash", 1.0, (0.0,) * channels, (1.0,) * channels)
-    job = prepare(config, dataset, {"train": frozenset()}, as_it_is, Distribution(), models.build(row.name))
-    targets = np.eye(row.classes, dtype=np.float32)[labels]
-    return Fit(job.trainer, job.fast.plain, images, targets, config.training.precision)
-
-
-def our_config(task: Task) -> Config:
-    """Return the config of a run on the arm's network: resolved but for its precision."""
-    shape = specs.row(task.network.model).input_shape
-    raw = {
-        "name": "benchmark",
-        "model": {"name": task.network.model},
-        "data": {"source": "digits", "image_size": list(shape[:2]), "channels": shape[2], "normalize": "none"},
-        "training": {
-            "batch_size": task.network.batch,
-            "learning_rate": LEARNING_RATE,
-            "momentum": MOMENTUM,
-            "schedule": "constant",
-            "precision": task.arm.precision,
-            "strategy": "none",
-            "threads": environment.cores(),
-        },
-        "telemetry": {"every": 0, "report": False},
+    training = {
+        "batch_size": task.network.batch,
+        "learning_rate": LEARNING_RATE,
+        "momentum": MOMENTUM,
+        "precision": task.arm.precision,
     }
-    return configs.check(raw, "the benchmark's config")
+    config = ours.settled(task.network.model, specs.row(task.network.model).input_shape, training)
+    job, targets = ours.job(config, labels)
+    return Fit(job.trainer, job.fast.plain, images, targets, config.training.precision)

@@ -1,26 +1,19 @@
 """The other end of the benchmark's processes."""
 
 import math
-import os
-import signal
-import sys
 import tempfile
 import time
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import kerasnets
-from kerasnets.artifacts.process import Child, Ended
+from kerasnets.artifacts.process import Ended
+from kerasnets.benchmark import children
 from kerasnets.benchmark.train import worker
 from kerasnets.benchmark.train.arms import Task
 from kerasnets.errors import CheckFailed
-from kerasnets.training.trials import SPENT
 
 _TIMEOUT = 1200.0
 """Seconds until an arm has to answer: `torch.compile` of a deep network takes minutes."""
-
-_ENDED = {SPENT: "it ran out of memory", -signal.SIGKILL: "it was killed, as the system does when memory runs out"}
 
 
 class Failed(Exception):
@@ -47,7 +40,11 @@ class ArmProcess:
         self.task = task
         self._caches = tempfile.TemporaryDirectory(prefix="kerasnets-benchmark-", ignore_cleanup_errors=True)
         began = time.perf_counter()
-        self._child = _child(str(task.arm), "arm", task.dump(), caches=self._caches.name)
+        self._child = children.start(
+            *(str(task.arm), worker.__name__, "arm", task.dump()),
+            timeout=_TIMEOUT,
+            TORCHINDUCTOR_CACHE_DIR=self._caches.name,
+        )
         self._rest, self._rest_cpu = 0.0, 0.0
         self.memory, self.loss = 0, math.nan
         self.device_memory: int | None = None
@@ -90,7 +87,7 @@ class ArmProcess:
         try:
             header, _ = self._child.receive(what) if request is None else self._child.ask(what, request)
         except Ended as ended:
-            raise Failed(_ENDED.get(ended.code, str(ended))) from None
+            raise Failed(children.why(ended)) from None
         except CheckFailed as late:
             raise Failed(str(late)) from None
         if "error" in header:
@@ -108,7 +105,9 @@ def peaks(library: str, precisions: tuple[str, ...]) -> dict[str, float]:
     Raises:
         CheckFailed: the process ended.
     """
-    child = _child(f"matrix products in {library}", "peak", library, *precisions)
+    child = children.start(
+        *(f"matrix products in {library}", worker.__name__, "peak", library, *precisions), timeout=_TIMEOUT
+    )
     try:
         header, _ = child.receive("to measure them")
     finally:
@@ -117,13 +116,3 @@ def peaks(library: str, precisions: tuple[str, ...]) -> dict[str, float]:
         raise CheckFailed(f"matrix products in {library}: {header['error']}")
     found: dict[str, float] = header["flops"]
     return found
-
-
-def _child(name: str, *words: str, caches: str = "") -> Child:
-    home = str(Path(kerasnets.__file__).parents[1])
-    env = {
-        "PYTHONPATH": os.pathsep.join(path for path in (home, os.environ.get("PYTHONPATH")) if path),
-        "TF_FORCE_GPU_ALLOW_GROWTH": "true",  # else the first arm would take the whole GPU
-        **({"TORCHINDUCTOR_CACHE_DIR": caches} if caches else {}),
-    }
-    return Child(name, [sys.executable, "-P", "-m", worker.__name__, *words], timeout=_TIMEOUT, env=env, group=True)
