@@ -1,7 +1,10 @@
 """The command line: subcommand -> function, and how each kind of failure ends."""
 
+import signal
 import sys
 import traceback
+from types import FrameType
+from typing import NoReturn
 
 import click
 
@@ -44,7 +47,9 @@ def kerasnets() -> None:
 
 
 def main() -> None:
-    """Run the command line and exit: 0 done, 2 wrong input, 3 a check refused, 1 a fault of ours, 130 Ctrl-C."""
+    """Run the command line and exit: 0 done, 2 wrong input, 3 a check refused, 1 a fault of ours, 130 Ctrl-C,
+    143 SIGTERM."""
+    signal.signal(signal.SIGTERM, _end)
     try:
         code = kerasnets.main(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
@@ -69,3 +74,8 @@ def main() -> None:
         traceback.print_exc()
         click.echo("This is a fault in kerasnets; please report it with the text above.", err=True)
         sys.exit(1)
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    """End as Ctrl-C does, so that processes that were started end too and half-written files go."""
+    raise Interrupted(f"by {signal.Signals(number).name}", 128 + number)

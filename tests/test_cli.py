@@ -76,3 +76,21 @@ def test_config_prints_what_train_would_use() -> None:
     result = kerasnets("config", "digits-resnet20", "training.epochs=3")
     assert result.returncode == 0
     assert "  epochs: 3\n" in result.stdout
+
+
+def test_sigterm_ends_a_command_as_ctrl_c_does() -> None:
+    code = (
+        "import os, signal\n"
+        "from kerasnets import cli\n"
+        "def command(**_):\n"
+        "    try:\n"
+        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "        signal.pause()\n"
+        "    finally:\n"
+        "        print('cleaned up')\n"
+        "cli.kerasnets.main = command\n"
+        "cli.main()"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (result.returncode, result.stdout) == (143, "cleaned up\n")
+    assert result.stderr == "Interrupted: by SIGTERM\n"
