@@ -2,7 +2,11 @@
 
 FLOAT32 = "training.precision=float32"
 """For tests that compare numbers, or need not find out what computes fastest here."""
-SMALL = ["model.blocks=[1, 1, 1]", "data.image_size=8", "training.epochs=2", "training.learning_rate=0.05", FLOAT32]
+SMALL = [
+    FLOAT32,
+    *("model.blocks=[1, 1, 1]", "data.image_size=8"),
+    *("training.epochs=2", "training.batch_size=32", "training.learning_rate=0.05"),
+]
 SMALL_GOOGLENET = [
     FLOAT32,
     *("name=small-googlenet", "model.name=googlenet_bn", "model.width=0.1", "data.image_size=16"),
