@@ -34,13 +34,7 @@ def _dead(evidence: Evidence, at: Thresholds) -> Finding | None:
     names = tuple(np.array(series.names)[sick].tolist())
     when = int(np.flatnonzero((shares[:, sick] >= at["share"]).any(axis=1))[0])
     step, early = int(series.steps[when]), float(np.nanmean(shares[0][rectifiers]))
-    born = early >= mean / 2
-    cause = (
-        "They are dead from the first step, so the biases or the input, and not training, hold them below zero. "
-        if born
-        else "They fired at first and died while training: a large step pushed their biases below what any image "
-        "reaches. "
-    )
+    cause, words = _why_dead(early >= mean / 2, int(series.steps[0]), rate(evidence.config, 0.1))
     return Finding(
         "dead_relu",
         f"{sick.sum()} of {rectifiers.sum()} ReLU layers have {at['share']:.0%} or more of their channels at zero on "
@@ -48,12 +42,7 @@ def _dead(evidence: Evidence, at: Thresholds) -> Finding | None:
         f"{series.steps[0]}",
         cause + "A channel at zero has no gradient and cannot come back by itself.",
         {"layers": int(sick.sum()), "mean_share": mean, "largest_share": float(level.max()), "share_at_start": early},
-        valid(
-            evidence.config,
-            "model.bias=0" if born else rate(evidence.config, 0.1),
-            "model.normalization=batch",
-            "model.activation=leaky_relu",
-        ),
+        valid(evidence.config, *words, "model.normalization=batch", "model.activation=leaky_relu"),
         "error" if mean >= 0.5 else "warning",
         names,
         step,
@@ -102,6 +91,24 @@ def _saturated(evidence: Evidence, at: Thresholds) -> Finding | None:
         names,
         int(series.steps[when]),
     )
+
+
+def _why_dead(early: bool, first: int, lower: str) -> tuple[str, tuple[str, ...]]:
+    """Return the cause in words and what to try.
+
+    Args:
+        early: whether they were dead in the first sample.
+        first: step of that.
+        lower: the word that lowers the rate.
+    """
+    if not early:
+        cause = "They fired at first and died while training: a large step pushed their biases below what any image "
+        return f"{cause}reaches. ", (lower,)
+    if first == 1:
+        cause = "They are dead from the first step, so the biases or the input, and not training, hold them below "
+        return f"{cause}zero. ", ("model.bias=0",)
+    cause = f"They are dead at step {first}, so the biases, the input or the updates before it hold them below zero. "
+    return cause, ("model.bias=0", lower)
 
 
 def _initialization(evidence: Evidence, at: Thresholds) -> Finding | None:

@@ -5,6 +5,7 @@ import os
 import time
 from pathlib import Path
 
+import doctor_records
 import pytest
 from doctor_records import CHANCE, KERNELS, RELUS, SAMPLED, USUAL, at_all_steps, falling, usual_history, write_run
 
@@ -73,6 +74,17 @@ def test_units_dead_from_the_start_are_blamed_on_the_bias(tmp_path: Path) -> Non
     found = examined(run)["dead_relu"]
     assert found.cause.startswith("They are dead from the first step")
     assert found.remedy == ("model.bias=0", "model.normalization=batch", "model.activation=leaky_relu")
+
+
+def test_units_dead_at_a_first_sample_of_a_later_step_may_have_been_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor_records, "SAMPLED", (2, *SAMPLED[1:]))
+    dead = {name: {**USUAL, "std": 1.0, "dead": 0.6, "dead_epoch": 0.6} for name in RELUS}
+    run = write_run(tmp_path / "run", [BARE, "model.bias=-1"], kinds=at_all_steps({"activation": dead}))
+    found = examined(run)["dead_relu"]
+    assert found.cause.startswith("They are dead at step 2, so the biases, the input or the updates before it hold")
+    assert found.remedy[:2] == ("model.bias=0", "training.learning_rate=0.01")
 
 
 def test_float16_overflows_in_gradients_are_expected(tmp_path: Path) -> None:
