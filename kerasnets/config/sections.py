@@ -41,7 +41,7 @@ class Telemetry(Section):
     """What is seen of training: in TensorBoard, in the run's tables, by the doctor."""
 
     every: Count = 100
-    """Optimizer steps between two samples of weights, gradients, updates, activations; some of the first too. 0: none."""
+    """Optimizer steps between two samples of weights, gradients, updates, activations; some early ones too. 0: none."""
     passes_every: Annotated[int, Field(ge=1, le=MOST)] = 500
     """Optimizer steps between two samples that take passes of their own: each head's gradients, inference mode."""
     activations: bool = True
