@@ -11,7 +11,7 @@ from kerasnets.benchmark.command import benchmark
 from kerasnets.benchmark.growth import chart, measure
 from kerasnets.benchmark.growth.axes import AXES, Point, chosen
 from kerasnets.benchmark.growth.measure import Cost, Law, Row, exponent, laws
-from kerasnets.errors import UserError
+from kerasnets.errors import CheckFailed, UserError
 from kerasnets.models import specs
 from kerasnets.training.trials import SPENT
 
@@ -139,6 +139,13 @@ def test_a_point_on_two_axes_is_measured_once(monkeypatch: pytest.MonkeyPatch) -
     ]
 
 
+def test_nothing_measured_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "ask", lambda *about: (None, "it ran out of memory"))
+    with pytest.raises(CheckFailed) as error:
+        CliRunner().invoke(benchmark, ["growth", "resnet8", "--over", "batch"], catch_exceptions=False)
+    assert str(error.value) == "resnet8: nothing could be measured; it ran out of memory"
+
+
 @pytest.mark.parametrize(
     ("code", "failure"),
     [
@@ -178,6 +185,13 @@ def test_the_chart_has_a_row_an_axis(tmp_path: Path) -> None:
     for words in ("Training resnet20", "batch, images", "depth, layers", "images/s", "seconds", "MB", "predicted"):
         assert words in text
     assert text.count("out of memory") == 3 and "times the channels" not in text
+
+
+def test_an_axis_of_which_nothing_could_be_measured(tmp_path: Path) -> None:
+    wide = Row("width", 2, Point.of("resnet20"), None, "took more than 300 s")
+    chart.write([*rows(), wide], tmp_path / "c.svg", "t")
+    text = (tmp_path / "c.svg").read_text()
+    assert text.count("took more than 300 s") == 3 and text.count("width, times the channels") == 3
 
 
 @pytest.mark.slow

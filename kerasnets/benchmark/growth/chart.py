@@ -42,7 +42,11 @@ def _panel(axes: Any, rows: Sequence[Row], name: str, about: tuple[str, str], of
     for row in rows:
         if row.failure is not None:
             axes.axvline(row.value, color=_FAILED, linewidth=1, linestyle=":", label=row.failure)
-    _scales(axes, [row.value for row in rows])
+    _scale_along(axes, [row.value for row in rows])
+    if costs:
+        _scale_up(axes)
+    else:
+        axes.set_yticks([])
     axes.set_title(what, fontsize=9)
     axes.set_xlabel(f"{AXES[name].label} ({_constant(rows)})", fontsize=8)
     axes.set_ylabel(unit, fontsize=8)
@@ -57,22 +61,31 @@ def _constant(rows: Sequence[Row]) -> str:
     return ", ".join(found.pop() for found in words if len(found) == 1)
 
 
-def _scales(axes: Any, values: Sequence[float]) -> None:
-    """Make both scales logarithmic, with plain numbers: along the axis at each value, upwards at 1, 2 and 5."""
-    from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
+def _scale_along(axes: Any, values: Sequence[float]) -> None:
+    """Make the horizontal scale logarithmic, with a plain number at each value."""
+    from matplotlib.ticker import FixedLocator, NullLocator
 
-    plain = FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 10 else f"{value:g}")
     axes.set_xscale("log")
-    axes.set_yscale("log")
-    low, high = axes.get_ylim()
-    axes.set_ylim(low / _MARGIN, high * _MARGIN)  # what hardly changes looks as if it hardly did, words have room
     axes.xaxis.set_major_locator(FixedLocator(sorted(set(values))))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_minor_formatter(NullFormatter())
-    for along in (axes.xaxis, axes.yaxis):
-        along.set_major_formatter(plain)
+    axes.xaxis.set_major_formatter(_plain)
     axes.tick_params(labelsize=7)
     axes.grid(color="#e3e6ea", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _scale_up(axes: Any) -> None:
+    """Make the vertical scale logarithmic, with plain numbers at 1, 2 and 5, and room for words."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    axes.set_ylim(low / _MARGIN, high * _MARGIN)  # what hardly changes looks as if it hardly did, too
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_major_formatter(_plain)
+
+
+def _plain(value: float, _: int | None) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:g}"

@@ -96,6 +96,9 @@ def measure(points: Mapping[str, Sequence[Point]], precision: str, timeout: floa
         points: of each axis.
         precision: what layers compute in, or auto, which the first point settles for all.
         timeout: seconds that a point may take.
+
+    Raises:
+        CheckFailed: nothing could be measured.
     """
     known: dict[Point, tuple[Cost | None, str | None]] = {}
     rows = []
@@ -108,6 +111,9 @@ def measure(points: Mapping[str, Sequence[Point]], precision: str, timeout: floa
                     advance()
                     _say(point, *known[point])
                 rows.append(Row(axis, AXES[axis].where(point), point, *known[point]))
+    if all(row.cost is None for row in rows):
+        reasons = dict.fromkeys(str(row.failure) for row in rows)
+        raise CheckFailed(f"{rows[0].point.model}: nothing could be measured; {'; '.join(reasons)}")
     return rows
 
 
