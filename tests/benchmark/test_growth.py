@@ -55,6 +55,12 @@ def test_values_of_an_axis_that_comes_twice_are_all_measured() -> None:
     assert [point.batch for point in points["batch"]] == [8, 16, 64]
 
 
+def test_depths_of_plain_networks_and_residual_ones_are_the_same() -> None:
+    for kind in ("resnet", "plain"):
+        points = chosen(Point.of(f"{kind}20"), "depth", [])["depth"]
+        assert points == [Point(f"{kind}{layers}", 8, 32) for layers in (20, 56, 110, 326)]
+
+
 def test_a_model_has_the_axes_that_it_has() -> None:
     assert list(chosen(Point.of("plain20"), None, [])) == ["batch", "size", "depth", "width"]
     assert list(chosen(Point.of("resnet50"), None, [])) == ["batch", "size", "width"]

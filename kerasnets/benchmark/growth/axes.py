@@ -108,7 +108,7 @@ AXES: Mapping[str, Axis] = {
         lambda point, value: replace(point, size=int(value)),
         lambda point: point.size,
     ),
-    "depth": Axis("depth, layers", lambda point: (20, 56, 110, 1202), _at_depth, _depth),
+    "depth": Axis("depth, layers", lambda point: (20, 56, 110, 326), _at_depth, _depth),
     "width": Axis(
         "width, times the channels",
         lambda point: (0.5, 1, 2, 4),
