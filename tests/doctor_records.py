@@ -66,7 +66,7 @@ def write_run(
     finished: bool = True,
 ) -> Run:
     """Write a run directory; what is not given is healthy. `kinds`: sampled step -> what differs from the usual."""
-    config = configs.load("digits-resnet20", ["name=made", "training.epochs=6", *words])
+    config = configs.load("digits-resnet20", ["name=made", "training.epochs=6", "training.batch_size=32", *words])
     run = Run.create(config, path)
     names = [str(k) for k in range(len(counts))]
     run.write_labels(names)

@@ -362,7 +362,7 @@ def test_interrupt_saves_the_last_weights(number: int, code: int, tmp_path: Path
 
 @pytest.mark.slow
 def test_dry_run_writes_nothing_and_says_what_a_run_would_be(tmp_path: Path) -> None:
-    words = ["digits-resnet20", FLOAT32, "training.learning_rate=find", "--dry-run", "--json"]
+    words = ["digits-resnet20", FLOAT32, "training.batch_size=32", "training.learning_rate=find", "--dry-run", "--json"]
     command = [sys.executable, "-m", "kerasnets", "train", *words]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True, cwd=tmp_path)
     plan = json.loads(done.stdout)["plan"]
