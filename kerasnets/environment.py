@@ -67,6 +67,11 @@ def describe() -> dict[str, Any]:
     }
 
 
+def machine() -> dict[str, Any]:
+    """Return what a benchmark says of the machine."""
+    return {"cpu": _cpu(), "cores": cores(), "platform": platform.platform()}
+
+
 def memory_now() -> int | None:
     """Return the bytes of memory that this process holds, libraries included; None where the system does not tell."""
     return _memory("VmRSS")

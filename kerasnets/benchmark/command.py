@@ -3,7 +3,7 @@
 import re
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -102,7 +102,7 @@ def input_(
     if chart is not None:
         input_chart.write(found, chart, title)
     if as_json:
-        emit_json({"schema": 1, "subject": config, **asdict(found), "machine": _machine()})
+        emit_json({"schema": 1, "subject": config, **asdict(found), "machine": environment.machine()})
     else:
         _report_input(found, title)
 
@@ -152,7 +152,7 @@ def model(
     if chart is not None:
         charts.write(found, chart, title)
     if as_json:
-        emit_json({"schema": 1, **found.document(), "machine": _machine()})
+        emit_json({"schema": 1, **found.document(), "machine": environment.machine()})
     else:
         _report(found, title)
 
@@ -173,10 +173,6 @@ def _size(words: str | None) -> tuple[int, int] | None:
     if found is None:
         raise UserError(f"--image-size {words}: give pixels, such as 224, or height x width, such as 224x320")
     return int(found[1]), int(found[2] or found[1])
-
-
-def _machine() -> dict[str, Any]:
-    return {key: value for key, value in environment.describe().items() if key in ("cpu", "cores", "platform")}
 
 
 def _title_of_input(found: "Input", name: str) -> str:

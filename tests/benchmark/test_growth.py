@@ -1,6 +1,7 @@
 """`kerasnets benchmark growth`: which points it measures, what it makes of them; timings themselves are not judged."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -143,6 +144,22 @@ def test_a_point_on_two_axes_is_measured_once(monkeypatch: pytest.MonkeyPatch) -
         *(("batch", 32, None), ("batch", 64, "out of memory")),
         *(("size", 16, None), ("size", 32, None)),
     ]
+
+
+def test_auto_is_settled_once_and_what_settled_it_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def ask(point: Point, precision: str, timeout: float) -> tuple[Cost | None, str | None]:
+        asked.append((point.batch, precision))
+        if point.batch == 1:
+            return None, "it ran out of memory"
+        found = "bfloat16" if precision == "auto" else precision
+        return replace(cost(len(asked)), precision=found), None
+
+    monkeypatch.setattr(measure, "ask", ask)
+    found = measure.measure(chosen(Point.of("resnet20"), "batch", ["batch=1,2,4"]), "auto", 1.0)
+    assert asked == [(1, "auto"), (1, "auto"), (2, "auto"), (2, "bfloat16"), (4, "bfloat16")]
+    assert [row.cost and row.cost.images_per_second for row in found] == [None, 4, 5]
 
 
 def test_nothing_measured_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:

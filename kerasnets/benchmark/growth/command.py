@@ -58,9 +58,10 @@ def growth(
     if chart is not None:
         pictures.write(rows, chart, title)
     if as_json:
-        machine = {key: value for key, value in environment.describe().items() if key in ("cpu", "cores", "platform")}
         growing = [{"axis": law.axis, "what": law.what, "exponent": law.exponent} for law in found]
-        emit_json({"schema": 1, "rows": [row.document() for row in rows], "growth": growing, "machine": machine})
+        emit_json(
+            {"schema": 1, "rows": [row.document() for row in rows], "growth": growing, "machine": environment.machine()}
+        )
         return
     _report(rows, title)
     for law in found:

@@ -94,7 +94,7 @@ def measure(points: Mapping[str, Sequence[Point]], precision: str, timeout: floa
 
     Args:
         points: of each axis.
-        precision: what layers compute in, or auto, which the first point settles for all.
+        precision: what layers compute in, or auto, which is settled beforehand on the first point, for all.
         timeout: seconds that a point may take.
 
     Raises:
@@ -106,8 +106,9 @@ def measure(points: Mapping[str, Sequence[Point]], precision: str, timeout: floa
         for axis, along in points.items():
             for point in along:
                 if point not in known:
-                    known[point] = cost, _ = ask(point, precision, timeout)
-                    precision = cost.precision if cost else precision  # what the first decides, the others keep to
+                    if precision == "auto":
+                        precision = _settled(point, timeout)
+                    known[point] = ask(point, precision, timeout)
                     advance()
                     _say(point, *known[point])
                 rows.append(Row(axis, AXES[axis].where(point), point, *known[point]))
@@ -115,6 +116,15 @@ def measure(points: Mapping[str, Sequence[Point]], precision: str, timeout: floa
         reasons = dict.fromkeys(str(row.failure) for row in rows)
         raise CheckFailed(f"{rows[0].point.model}: nothing could be measured; {'; '.join(reasons)}")
     return rows
+
+
+def _settled(point: Point, timeout: float) -> str:
+    """Return what auto finds for a point, still auto where it fails.
+
+    That process is measured no further: what it tried is in its memory and in its start-up.
+    """
+    cost, _ = ask(point, "auto", timeout)
+    return "auto" if cost is None else cost.precision
 
 
 def _say(point: Point, cost: Cost | None, failure: str | None) -> None:
