@@ -2,6 +2,7 @@
 
 import json
 import math
+import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -164,7 +165,5 @@ def exponent(values: Sequence[float], results: Sequence[float]) -> float | None:
     """Return the b of results = a * values^b, by least squares of logarithms; None with fewer than two values."""
     if len(set(values)) < 2:
         return None
-    x, y = [math.log(value) for value in values], [math.log(result) for result in results]
-    centre = sum(x) / len(x)
-    spread = sum((at - centre) ** 2 for at in x)
-    return sum((at - centre) * found for at, found in zip(x, y, strict=True)) / spread
+    x, y = ([math.log(number) for number in numbers] for numbers in (values, results))
+    return statistics.linear_regression(x, y).slope
