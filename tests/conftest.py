@@ -1,5 +1,6 @@
 """Shared by all tests: quiet TensorFlow, and runs that were really trained."""
 
+import gc
 import os
 import random
 from collections.abc import Callable
@@ -28,6 +29,12 @@ def pytest_configure(config: pytest.Config) -> None:
         import tensorflow as tf
 
         tf.random.set_seed(0)
+
+
+def pytest_collection_finish() -> None:
+    """Have no module and no test taken for garbage, which each full search would look at in vain."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,10 @@ from browser import Page
 
 
 class Server:
-    """A static host on the loopback device; `missing` are files that it does not find."""
+    """A static host on the loopback device; `missing` are files that it does not find.
+
+    Nothing may be kept by the browser: it takes a file that is some minutes old as fresh for some seconds, without asking.
+    """
 
     def __init__(self, folder: Path) -> None:
         missing = self.missing = set[str]()
@@ -21,6 +24,10 @@ class Server:
                 if self.path.strip("/") in missing:
                     return self.send_error(404)
                 return super().send_head()
+
+            def end_headers(self) -> None:
+                self.send_header("Cache-Control", "no-store")
+                super().end_headers()
 
             def log_message(self, *words: object) -> None:
                 """Say nothing."""

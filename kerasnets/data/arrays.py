@@ -4,6 +4,7 @@ import gzip
 import math
 import zipfile
 import zlib
+from importlib.metadata import distribution
 from pathlib import Path
 
 import numpy as np
@@ -28,13 +29,15 @@ _DIGITS_SCALE = 255 / 16  # their grey levels are 0..16
 
 
 def digits() -> Examples:
-    """Return scikit-learn's handwritten digits: 1,797 grey images of 8x8, their 0..16 stretched to 0..255."""
-    from sklearn.datasets import load_digits
+    """Return scikit-learn's handwritten digits: 1,797 grey images of 8x8, their 0..16 stretched to 0..255.
 
-    bunch = load_digits()
-    pixels = np.round(bunch.images * _DIGITS_SCALE).astype(np.uint8)[..., None]
-    labels = bunch.target.astype(np.int32)
-    names = tuple(str(name) for name in bunch.target_names)
+    Read from its file without importing it, which takes more than a second.
+    """
+    file = distribution("scikit-learn").locate_file("sklearn/datasets/data/digits.csv.gz")
+    table = np.loadtxt(str(file), delimiter=",", dtype=np.uint8)
+    labels = table[:, -1].astype(np.int32)
+    pixels = np.round(table[:, :-1].reshape(-1, 8, 8, 1) * _DIGITS_SCALE).astype(np.uint8)
+    names = tuple(str(name) for name in range(10))
     return Examples(names, labels, _given("train", len(labels)), _numbered("digits", len(labels)), pixels)
 
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
 
 from kerasnets.console import err, progress
 from kerasnets.errors import UserError
@@ -63,6 +62,8 @@ def rates(optimizer: str, total: int) -> list[float]:
 
 def smooth(losses: Sequence[float]) -> np.ndarray:
     """Return the smoothed curve; what is not finite, or more than twice the start, counts as twice the start."""
+    from scipy.ndimage import gaussian_filter1d  # here, since it takes a tenth of a second, and few runs smooth
+
     most = 2 * losses[0]
     return gaussian_filter1d(
         np.minimum(np.nan_to_num(losses, nan=most), most), _SMOOTHING * len(losses), mode="nearest"

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.datasets import load_digits
 
 from kerasnets import config as configs
 from kerasnets.config import Data
-from kerasnets.data import sources
+from kerasnets.data import arrays, sources
 from kerasnets.data.encoded import Files
 from kerasnets.data.sources import Dataset, Split
 from kerasnets.errors import UserError
@@ -44,6 +45,14 @@ def tree(root: Path, counts: dict[str, int]) -> Path:
 def idx_file(path: Path, array: np.ndarray) -> None:
     content = struct.pack(">BBBB", 0, 0, 8, array.ndim) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
     path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+
+
+def test_digits_are_those_of_scikit_learn() -> None:
+    found, expected = arrays.digits(), load_digits()
+    assert found.images is not None
+    np.testing.assert_array_equal(found.images[..., 0], np.round(expected.images * 255 / 16))
+    np.testing.assert_array_equal(found.labels, expected.target)
+    assert found.class_names == tuple(str(name) for name in expected.target_names)
 
 
 class TestSplits:
