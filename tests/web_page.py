@@ -13,7 +13,7 @@ from browser import Page
 class Server:
     """A static host on the loopback device; `missing` are files that it does not find.
 
-    Nothing may be kept by the browser: it takes a file that is some minutes old as fresh for some seconds, without asking.
+    The browser may keep nothing: it takes a file that is some minutes old as fresh for some seconds, without asking.
     """
 
     def __init__(self, folder: Path) -> None:

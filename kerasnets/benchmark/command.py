@@ -15,7 +15,7 @@ from kerasnets.console import emit_json, import_tensorflow, out
 from kerasnets.errors import UserError
 
 if TYPE_CHECKING:
-    from kerasnets.benchmark.input import Input
+    from kerasnets.benchmark.input.result import Input
     from kerasnets.benchmark.model import Result
 
 _SIZE = re.compile(r"([1-9]\d{0,4})(?:x([1-9]\d{0,4}))?")
@@ -92,15 +92,15 @@ def input_(
         loaded = configs.update(loaded, data={"path": str(folder)})
     import_tensorflow()
     from kerasnets.benchmark import chart as charts
-    from kerasnets.benchmark import input_chart
-    from kerasnets.benchmark.input import measure
+    from kerasnets.benchmark.input.chart import write
+    from kerasnets.benchmark.input.measure import measure
 
     if chart is not None:
         charts.check(chart)
     found = measure(loaded, images=images, rounds=rounds, step=step)
     title = _title_of_input(found, config)
     if chart is not None:
-        input_chart.write(found, chart, title)
+        write(found, chart, title)
     if as_json:
         emit_json({"schema": 1, "subject": config, **asdict(found), "machine": environment.machine()})
     else:

@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner
 from photos import write_photos
 
-from kerasnets.benchmark import input_chart
 from kerasnets.benchmark.command import benchmark
-from kerasnets.benchmark.input import Input, Stage, StepCost
+from kerasnets.benchmark.input import chart
+from kerasnets.benchmark.input.result import Input, Stage, StepCost
 from kerasnets.errors import UserError
 
 SMALL = ("model.name=resnet20", "model.blocks=[1, 1, 1]", "data.image_size=32", "training.batch_size=4")
@@ -68,12 +68,12 @@ def test_the_chart_has_a_bar_for_each_stage_and_for_the_step(tmp_path: Path) -> 
     stages = (Stage("read", 10_000.0, 1e-4), Stage("+ decode", 443.0, 1.79e-3))
     step = StepCost(batch=32, seconds=2.0, cpu=0.11, share=0.01, cpu_share=0.02)
     found = Input(96, "files", (224, 224), 2, 3, stages, {}, step)
-    input_chart.write(found, tmp_path / "c.svg", "photos: 96 images")
+    chart.write(found, tmp_path / "c.svg", "photos: 96 images")
     text = (tmp_path / "c.svg").read_text()
     for words in ("photos: 96 images", "images/s", "CPU time of an image, ms", "+ decode", "10,000", "443", "1.79"):
         assert f">{words}<" in text
     assert ">training step, batch 32<" in text and ">16<" in text and ">110<" in text
-    input_chart.write(replace(found, step=None), tmp_path / "d.svg", "t")
+    chart.write(replace(found, step=None), tmp_path / "d.svg", "t")
     assert "training step" not in (tmp_path / "d.svg").read_text()
 
 

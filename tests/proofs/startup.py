@@ -3,10 +3,9 @@
 `kerasnets train` of ResNet-20 on digits and of ResNet-50 on a small folder of JPEGs at 224 px, batch 8. Nothing is
 cached: statistics of the folder's pixels are measured in each process. Fails unless the first step ends after less than
 6 s (ResNet-20) and 15 s (ResNet-50).
-
-Names of cases as arguments run these alone.
 """
 
+import argparse
 import contextlib
 import datetime
 import functools
@@ -170,7 +169,11 @@ def cases(wanted: list[str]) -> Iterator[dict[str, list[str]]]:
 
 
 def main() -> None:
-    wanted = sys.argv[1:] or list(LIMITS)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("cases", nargs="*", metavar="CASE", help=f"of {', '.join(LIMITS)}; default: all")
+    wanted = parser.parse_args().cases or list(LIMITS)
+    if unknown := [case for case in wanted if case not in LIMITS]:
+        parser.error(f"{unknown[0]!r} is no case; there are {', '.join(LIMITS)}")
     results: dict[str, list[dict[str, float]]] = {case: [] for case in wanted}
     with cases(wanted) as commands, tempfile.TemporaryDirectory() as folder:
         for number in range(ROUNDS):

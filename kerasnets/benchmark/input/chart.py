@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from kerasnets.benchmark.chart import Group, Panel, draw, number
-from kerasnets.benchmark.input import Input
+from kerasnets.benchmark.input.result import Input
 
 _STEP = "training step"
 

@@ -1,0 +1,1 @@
+"""`kerasnets benchmark input`: what the input pipeline of training gives and costs."""
