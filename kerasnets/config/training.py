@@ -77,8 +77,8 @@ class Training(Section):
     """Momentum of a moving average of the weights, which then is what is validated and saved."""
     class_weights: Annotated[Literal["balanced"] | dict[str, Positive] | None, OrNone] = None
     """balanced: inverse to the classes' frequency; or a weight for each named class."""
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = "float32"
-    """What layers compute in; weights stay float32. float16 scales the loss. auto: as a short timing says."""
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """What layers compute in; weights stay float32. auto: as a short timing says. float16 scales the loss."""
     on_nonfinite: Literal["stop", "rollback"] = "stop"
     """On NaN or Inf: stop and name the layer and step, or restore the last good weights with a lower rate."""
     rollback_factor: Annotated[float, Field(gt=0, lt=1)] = 0.5

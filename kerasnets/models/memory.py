@@ -22,8 +22,6 @@ _FULL = BYTES["float32"]
 """Of variables and their gradients."""
 _COPIES = 2
 """Of the weights: those of the network that is trained, and of the plain one that is saved."""
-_UPDATE = 1
-"""Numbers a weight that the optimizer computes before gradients are there: its momentum times 0.9."""
 _KERNELS, _GRAPH, _LAYER = 2, 40_000_000, 1_000_000
 """What is not tensors: numbers a weight that kernels hold, and bytes of any graph and of each layer in it. No rule
 gives these three; they are fitted to what `make proof-memory` measures."""
@@ -133,7 +131,7 @@ def predict(model: Any, batch: int, precision: str = "float32", slots: int = 1) 
         optimizer=trained * _FULL * slots,
         gradients=most["gradients"],
         activations=most["activations"],
-        transient=most["passing"] + trained * _FULL * (_UPDATE + _KERNELS),
+        transient=most["passing"] + trained * _FULL * _KERNELS,
         graph=_GRAPH + len(model.layers) * _LAYER,
     )
 

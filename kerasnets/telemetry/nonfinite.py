@@ -1,6 +1,6 @@
 """The first NaN or Inf of a run: an observer that notices it at the step where it arises, and says in which layer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,26 +56,26 @@ class NonFinite(Observer):
 
     def forward(self, seen: Forward) -> None:
         self._step.assign_add(1)
-        # One function for both times that weights are looked at: their many operations are traced once.
-        self._weights = tf.function(
-            lambda: _broken([variable.value for variable in self._watched.variables]), autograph=False
-        )
         # Looked at before the backward pass, so that no activation is kept for longer than that needs it.
         activations = list(seen.activations.values())
         tensors = {"input": [seen.images], "activation": activations, "loss": [seen.loss]}
-        self._note(tf.math.is_finite(seen.loss), tensors)
+        self._note(tf.math.is_finite(seen.loss), lambda: tensors)
 
     def gradients(self, raw: Sequence[tf.Tensor | None], norm: tf.Tensor) -> None:
+        fine = tf.not_equal(self._first, self._step)
+        dense: dict[str, Sequence[tf.Tensor]] = {}
         if not self._scaled:
-            self._note(tf.math.is_finite(norm), {"gradient": [tf.zeros(()) if g is None else g for g in raw]})
+            fine = tf.logical_and(fine, tf.math.is_finite(norm))
+            dense["gradient"] = [tf.zeros(()) if g is None else g for g in raw]
+        # Weights are looked at here alone, also for what the forward pass found: so they are traced once.
+        self._note(fine, lambda: {"weight": [variable.value for variable in self._watched.variables], **dense})
 
-    def _note(self, fine: tf.Tensor, tensors: Mapping[str, Sequence[tf.Tensor]]) -> None:
-        """Note which of the tensors are broken, and which weights, unless all is fine or an earlier step was not."""
+    def _note(self, fine: tf.Tensor, tensors: Callable[[], Mapping[str, Sequence[tf.Tensor]]]) -> None:
+        """Note which of the tensors are broken, unless all is fine or an earlier step was not."""
 
         def look() -> None:
             self._first.assign(self._step)
-            self._flags["weight"].assign(self._weights())
-            for kind, found in tensors.items():
+            for kind, found in tensors().items():
                 self._flags[kind].assign(_broken(found))
 
         untold = tf.logical_or(tf.equal(self._first, 0), tf.equal(self._first, self._step))

@@ -59,6 +59,27 @@ def schedule(training: Training, steps_per_epoch: int) -> keras.optimizers.sched
     return Warmup(steps, warmup) if warmup else steps
 
 
+class SGD(keras.optimizers.SGD):
+    """Keras' SGD, whose update with momentum is one operation a variable: Keras has eight, each a pass over memory.
+
+    m = momentum * m - rate * gradient, then w += m, or with Nesterov's momentum w += momentum * m - rate * gradient.
+    """
+
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
+        """Update a dense float32 variable in place."""
+        if not self.momentum:
+            super().update_step(gradient, variable, learning_rate)
+            return
+        tf.raw_ops.ResourceApplyKerasMomentum(
+            var=variable.handle,
+            accum=self.momentums[self._get_variable_index(variable)].value.handle,
+            lr=learning_rate,
+            grad=gradient,
+            momentum=self.momentum,
+            use_nesterov=self.nesterov,
+        )
+
+
 class _OneRate(_Base):
     """What an optimizer with decoupled weight decay does otherwise: the rate is read once a step.
 
@@ -104,7 +125,7 @@ def optimizer(
         "ema_momentum": training.ema or 0.99,
     }
     kinds: dict[str, Any] = {
-        "sgd": keras.optimizers.SGD,
+        "sgd": SGD,
         "adam": keras.optimizers.Adam,
         "adamw": keras.optimizers.AdamW,
     }

@@ -52,6 +52,29 @@ def test_one_cycle_climbs_from_a_twenty_fifth_and_ends_at_zero() -> None:
     assert found[100] == pytest.approx(0.0, abs=1e-7)
 
 
+@pytest.mark.parametrize("settings", [{}, {"nesterov": True}, {"momentum": 0.0}], ids=["plain", "nesterov", "none"])
+def test_sgd_in_one_operation_is_keras_own_bit_for_bit(settings: dict[str, object]) -> None:
+    ours, theirs = variables(), variables()
+    for mine, other in zip(ours, theirs, strict=True):
+        other.assign(mine.value)
+    chosen = {"momentum": 0.9, **settings}
+    optimizers = optim.SGD(0.1, **chosen), keras.optimizers.SGD(0.1, **chosen)
+
+    @tf.function
+    def step(gradients: list[tf.Tensor]) -> None:
+        for optimizer, trained in zip(optimizers, (ours, theirs), strict=True):
+            optimizer.apply(gradients, trained)
+
+    for optimizer, trained in zip(optimizers, (ours, theirs), strict=True):
+        optimizer.build(trained)
+    for _ in range(5):
+        step([tf.constant(np.random.normal(size=variable.shape), tf.float32) for variable in ours])
+    for mine, other in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(mine.numpy(), other.numpy())
+    for mine, other in zip(optimizers[0].variables, optimizers[1].variables, strict=True):
+        np.testing.assert_array_equal(mine.numpy(), other.numpy())
+
+
 def variables() -> list[keras.Variable]:
     layer = keras.layers.Dense(2, name="dense")
     layer.build((None, 3))
