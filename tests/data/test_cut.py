@@ -108,6 +108,7 @@ def test_a_jpegs_part_is_exact_but_for_its_border() -> None:
         np.testing.assert_array_equal(part[1:-1, 1:-1], wanted[1:-1, 1:-1])
 
 
+@pytest.mark.slow
 def test_resumed_batches_of_photographs_are_the_same_bit_for_bit(tmp_path: Path) -> None:
     names = [tmp_path / f"{number}.jpg" for number in range(5)]
     for number, name in enumerate(names):

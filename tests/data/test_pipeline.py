@@ -145,7 +145,9 @@ def test_start_step_is_as_if_passed_over(split: Split) -> None:
         np.testing.assert_array_equal(one[1], other[1])
 
 
-@pytest.mark.parametrize(("count", "mixing"), [(3, {}), (4, {"mixup": 0.4, "cutmix": 1.0})])
+@pytest.mark.parametrize(
+    ("count", "mixing"), [pytest.param(3, {}, marks=pytest.mark.slow), (4, {"mixup": 0.4, "cutmix": 1.0})]
+)
 def test_workers_parts_in_order_are_the_batch(split: Split, count: int, mixing: dict[str, float]) -> None:
     augment = Augment(pad_crop=2, flip=True, random_resized_crop={}, random_erasing=0.5, **mixing)
     whole = batches(split, 7, augment=augment)
@@ -227,6 +229,7 @@ def test_cache_to_validate_on_is_exact(files: Split, tmp_path: Path, kind: Liter
         np.testing.assert_array_equal(one[0], other[0])
 
 
+@pytest.mark.slow
 def test_cache_on_disk_is_shared_until_something_changes(files: Split, tmp_path: Path) -> None:
     few = Files.of(Path(shutil.copy(path, tmp_path)) for path in paths(files)[:4])
     made: list[str] = []

@@ -171,6 +171,7 @@ def test_a_softmax_at_the_end_is_taken_off(name: str) -> None:
     assert [variable.path for variable in again.weights] == [variable.path for variable in model.weights]
 
 
+@pytest.mark.slow
 def test_a_network_of_keras_applications_inside_another(tmp_path: Path) -> None:
     options = {"alpha": 0.35, "weights": None}
     model = models.build("keras.applications:MobileNetV2", (32, 32, 3), CLASSES, **options)

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from made_versions import document, publish
 
 from kerasnets.artifacts import store
@@ -68,6 +69,7 @@ for number in range(10**6):
 """
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_every_version_has_a_config_that_suits_it(tmp_path: Path) -> None:
     draw, model = random.Random(7), tmp_path / "m"
     line = [sys.executable, "-c", PUBLISH_FOR_EVER, str(tmp_path), str(Path(__file__).parents[2])]
