@@ -12,7 +12,7 @@ INSTALLED := $(VENV)/.installed
 WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup train test test-fast lint format goldens test-triton proof-build proof-decode proof-digits proof-doctor \
-	proof-growth proof-memory proof-parity proof-precision proof-resume proof-scale proof-serve proof-speed proof-startup \
+	proof-fashion proof-growth proof-memory proof-parity proof-precision proof-resume proof-scale proof-serve proof-speed proof-startup \
 	proof-train proof-variants proof-workers \
 	clean
 
@@ -73,7 +73,10 @@ proof-decode: setup  ## malformed images of every format through every decoder: 
 	$(BIN)/python tests/proofs/decode.py
 
 proof-digits: setup  ## five seeds of configs/digits-resnet20.yaml: accuracy and time
-	$(BIN)/python tests/proofs/digits.py
+	$(BIN)/python tests/proofs/recipes.py digits-resnet20
+
+proof-fashion: setup  ## Fashion-MNIST to 94 %: three seeds of configs/fashion-speed.yaml, one of fashion-resnet20 (35 minutes)
+	$(BIN)/python tests/proofs/recipes.py fashion-speed fashion-resnet20
 
 proof-growth: setup  ## images/s, memory, start-up against batch, size, depth, width; chart into docs/charts (8 minutes)
 	$(BIN)/kerasnets benchmark growth --chart docs/charts/growth.svg
