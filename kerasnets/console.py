@@ -70,8 +70,8 @@ def import_tensorflow() -> None:
     """Import TensorFlow and Keras, without start-up messages, which no log level of theirs hides.
 
     They are written by C++ code to file descriptor 2 while the library loads; should the import fail, they are shown.
-    Packages that Keras can do without are not imported for its sake, which saves a second, and no garbage is looked for
-    meanwhile, which saves half of one: hardly any of so many new objects is, nor is looked at later.
+    Packages that Keras can do without are not imported for its sake, which saves a second. No garbage is collected
+    meanwhile, nor are the million objects that stay looked at in later collections, which saves another.
     """
     if "tensorflow" in sys.modules and "keras" in sys.modules:
         return
@@ -83,7 +83,7 @@ def import_tensorflow() -> None:
 
 @contextmanager
 def _no_garbage() -> Iterator[None]:
-    """Have all that the block makes, and all that there is, taken for no garbage, now and later."""
+    """Collect no garbage in the block, and never look for it among the objects that there are at its end."""
     collecting = gc.isenabled()
     gc.disable()
     try:
