@@ -3,7 +3,6 @@
 import keras
 import numpy as np
 import tensorflow as tf
-from scipy.special import softmax
 
 from kerasnets import models
 from kerasnets.data.raw import kept
@@ -52,7 +51,7 @@ def finish(run: Run, job: Job, best_epoch: int, epochs: int, seconds: float) -> 
 def predictions(job: Job, name: str, logits: np.ndarray, labels: np.ndarray) -> list[tuple[object, ...]]:
     """Return the rows of predictions.csv for a split, in its order and without the examples that are skipped."""
     split, names = job.dataset.split(name), job.dataset.class_names
-    probabilities = softmax(logits.astype(np.float64), axis=1)  # in float32 large logits would tie
+    probabilities = tf.nn.softmax(logits.astype(np.float64)).numpy()  # in float32 large logits would tie
     ids = [split.ids[index] for index in kept(split, job.skip.get(name, frozenset()))]
     return [
         (name, example, names[label], names[best], f"{row[best]:.6g}", f"{row[label]:.6g}")

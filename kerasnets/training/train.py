@@ -17,7 +17,6 @@ from kerasnets.doctor import reader
 from kerasnets.doctor.diagnose import examine
 from kerasnets.doctor.writing import write as write_diagnosis
 from kerasnets.errors import CheckFailed, Interrupted
-from kerasnets.report import page
 from kerasnets.run import Run
 from kerasnets.telemetry.projector import write_embeddings
 from kerasnets.training import pretrained, splits
@@ -245,4 +244,6 @@ def conclude(run: Run) -> None:
     evidence = reader.read(run.path, run.config)
     write_diagnosis(run, evidence, examine(evidence).findings)
     if run.config.telemetry.report:
+        from kerasnets.report import page  # here, as no step waits for it
+
         page.write(run)

@@ -135,6 +135,7 @@ def measure(words: list[str], folder: Path) -> dict[str, float]:
     """Return stage -> seconds since the start of a fresh process that ran a command."""
     read, write = os.pipe()
     environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package has its bytecode from the first start on
     began = time.time()
     command = [sys.executable, str(Path(__file__).resolve()), _CHILD, repr(began), *words]
 
