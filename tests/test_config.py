@@ -225,7 +225,7 @@ def test_what_is_wrong_about_transfer_is_one_sentence(word: str, said: str) -> N
 def test_a_thaw_leaves_epochs_to_train() -> None:
     frozen = ["model.freeze=backbone", "model.thaw_after=15"]
     with pytest.raises(UserError, match=r"  model.thaw_after=15 leaves none of the 15 epochs for what is thawed$"):
-        configs.load("digits-resnet20", frozen)
+        configs.load("digits-resnet20", [*frozen, "training.epochs=15"])
     assert configs.load("digits-resnet20", [*frozen, "training.epochs=16"]).model.thaw_after == 15
 
 

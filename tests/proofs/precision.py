@@ -23,13 +23,13 @@ from kerasnets.environment import describe
 DATA = "fashion-resnet20"
 ARMS = {"stock": "float32", "fast": "bfloat16"}
 RECIPE = (
-    *("telemetry.every=0", "training.learning_rate=0.1", "training.label_smoothing=0", "data.validation_split=0.05"),
+    *("training.learning_rate=0.1", "training.label_smoothing=0", "data.validation_split=0.05"),
     *("data.augment.flip=true", "data.augment.pad_crop=2"),
 )
 MOST = 0.002
 
 
-def train(arm: str, seed: int, epochs: int, config: str = DATA) -> dict[str, float]:
+def train(arm: str, seed: int, epochs: int, config: str = DATA, recipe: tuple[str, ...] = RECIPE) -> dict[str, float]:
     """Train one arm in this process; return its accuracy on the test images, or the validation's, and its seconds."""
     import keras
 
@@ -37,9 +37,9 @@ def train(arm: str, seed: int, epochs: int, config: str = DATA) -> dict[str, flo
     from kerasnets.training import optim
     from kerasnets.training.job import assemble
 
-    words = [f"seed={seed}", f"training.epochs={epochs}", f"training.precision={ARMS[arm]}", *RECIPE]
+    words = [f"seed={seed}", f"training.epochs={epochs}", f"training.precision={ARMS[arm]}", "telemetry.every=0"]
     warmup = 0.3 * epochs
-    job, _ = assemble(configs.load(config, [*words, f"training.warmup_epochs={warmup}"]), check_files=False)
+    job, _ = assemble(configs.load(config, [*words, *recipe, f"training.warmup_epochs={warmup}"]), check_files=False)
     plain = job.fast.plain
     loss = keras.losses.CategoricalCrossentropy(from_logits=True)
     began = time.perf_counter()

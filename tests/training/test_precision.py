@@ -55,6 +55,6 @@ def test_what_is_given_is_left_alone() -> None:
 @pytest.mark.slow
 def test_bfloat16_learns_what_stock_keras_learns_in_float32() -> None:
     """A sample of `make proof-precision`."""
-    found = {arm: proof.train(arm, 0, 5, "digits-resnet20")["accuracy"] for arm in proof.ARMS}
+    found = {arm: proof.train(arm, 0, 5, "digits-resnet20", ())["accuracy"] for arm in proof.ARMS}
     assert min(found.values()) > 0.9
     assert found["fast"] == pytest.approx(found["stock"], abs=0.05)
