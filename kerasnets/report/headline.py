@@ -106,7 +106,8 @@ def _effort(material: Material) -> list[Fact]:
     found = []
     trained = material.history.get("seconds")
     if material.metrics:
-        found.append(Fact("Time", duration(material.metrics["seconds"]), f"{material.epochs} epochs, all in all"))
+        taken = duration(material.metrics["seconds"])
+        found.append(Fact("Time", taken, f"{material.epochs} epochs and their validation"))
     elif trained is not None:
         found.append(Fact("Time", duration(float(trained.sum())), "of training so far"))
     speed = material.history.get("images_per_second")

@@ -89,7 +89,7 @@ def _summary(run: Path, metrics: dict[str, Any], seconds: float) -> None:
             top5 = f", top-5 {values['top5']:.2%}" if "top5" in values else ""
             out.print(f"{split:<11} accuracy {values['accuracy']:.2%}{top5}, loss {values['loss']:.4f}")
     out.print(f"{'best epoch':<11} {metrics['best_epoch']} of {metrics['epochs']}")
-    out.print(f"{'time':<11} {seconds:.0f} s")
+    out.print(f"{'time':<11} {seconds:.0f} s; the run's {metrics['epochs']} epochs {metrics['seconds']:.0f} s")
     out.print(f"{'run':<11} {run}")
     _inside(run)
     out.print(f"{'weights':<11} {run / 'model.keras'} (best), {run / 'last.keras'} (last)")
