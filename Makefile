@@ -75,7 +75,7 @@ proof-decode: setup  ## malformed images of every format through every decoder: 
 proof-digits: setup  ## five seeds of configs/digits-resnet20.yaml: accuracy and time
 	$(BIN)/python tests/proofs/recipes.py digits-resnet20
 
-proof-fashion: setup  ## Fashion-MNIST to 94 %: three seeds of configs/fashion-speed.yaml, one of fashion-resnet20 (55 minutes)
+proof-fashion: setup  ## Fashion-MNIST to 94 %: three seeds of configs/fashion-speed.yaml, one of fashion-resnet20 (an hour)
 	$(BIN)/python tests/proofs/recipes.py fashion-speed fashion-resnet20
 
 proof-growth: setup  ## images/s, memory, start-up against batch, size, depth, width; chart into docs/charts (8 minutes)
