@@ -59,7 +59,7 @@ def test_values_of_an_axis_that_comes_twice_are_all_measured() -> None:
 def test_depths_of_plain_networks_and_residual_ones_are_the_same() -> None:
     for kind in ("resnet", "plain"):
         points = chosen(Point.of(f"{kind}20"), "depth", [])["depth"]
-        assert points == [Point(f"{kind}{layers}", 8, 32) for layers in (20, 56, 110, 326)]
+        assert points == [Point(f"{kind}{layers}", 8, 32) for layers in (20, 56, 110, 326, 1202)]
 
 
 def test_a_model_has_the_axes_that_it_has() -> None:

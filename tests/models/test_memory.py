@@ -9,7 +9,7 @@ from keras import layers
 
 from kerasnets.models import memory
 
-GRAPH, LAYER = 40_000_000, 1_000_000
+GRAPH, LAYER = 50_000_000, 850_000
 
 
 def tiny() -> keras.Model:

@@ -103,12 +103,12 @@ AXES: Mapping[str, Axis] = {
         lambda point: point.batch,
     ),
     "size": Axis(
-        "height and width of an image, pixels",
+        "height and width, pixels",
         lambda point: tuple(point.size * factor for factor in (0.5, 1, 2, 4)),
         lambda point, value: replace(point, size=int(value)),
         lambda point: point.size,
     ),
-    "depth": Axis("depth, layers", lambda point: (20, 56, 110, 326), _at_depth, _depth),
+    "depth": Axis("depth, layers", lambda point: (20, 56, 110, 326, 1202), _at_depth, _depth),
     "width": Axis(
         "width, times the channels",
         lambda point: (0.5, 1, 2, 4),

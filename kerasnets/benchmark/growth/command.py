@@ -23,7 +23,7 @@ _PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 @click.option("--over", metavar="AXIS,AXIS,…", help=f"Of {', '.join(axes.AXES)}; default: all that the model has.")
 @click.option("--at", multiple=True, metavar="AXIS=N,N,…", help="Measure an axis at these values.")
 @click.option("--precision", type=click.Choice(_PRECISIONS), help="What layers compute in; default: as `train`.")
-@click.option("--timeout", default=300.0, show_default=True, type=click.FloatRange(1), help="Seconds for each point.")
+@click.option("--timeout", default=1800.0, show_default=True, type=click.FloatRange(1), help="Seconds for each point.")
 @click.option("--chart", type=click.Path(path_type=Path, dir_okay=False), help="Draw it: a .png or .svg file.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 def growth(
