@@ -127,7 +127,7 @@ proof-speed: setup  ## how fast each exported file of a ResNet-20 and a ResNet-5
 proof-startup: setup  ## from a process's start to the end of the first training step, stage by stage
 	$(BIN)/python tests/proofs/startup.py
 
-proof-train: $(PARITY)/.installed  ## how fast networks train beside stock Keras, keras.applications and PyTorch; into docs/charts (12 minutes, needs torch)
+proof-train: $(PARITY)/.installed  ## how fast networks train beside stock Keras, keras.applications and PyTorch; into docs/charts (16 minutes or more, needs torch)
 	$(PARITY)/bin/python tests/proofs/train.py docs/charts
 
 proof-resume: setup  ## runs killed at random points, resumed, and killed again: bit for bit the same
