@@ -20,7 +20,7 @@ _UNREADABLE = (
     ValueError,
     KeyError,
     EOFError,
-    NotImplementedError,
+    NotImplementedError,  # what zipfile raises for a compression that it does not know
     zipfile.BadZipFile,
     zlib.error,
     AttributeError,
